@@ -1,0 +1,1 @@
+"""Running things: metrics, experiments, notebooks, benchmarks and the papers' numbers."""

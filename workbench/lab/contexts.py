@@ -1,0 +1,112 @@
+"""Retrieved contexts: the retriever over a split log, and what surrounds each retrieved row.
+
+LIFT, Section 4.3: the datastore's keys are the rows of the retrieval set, its values what their users
+did before and after (Eqs. 1, 4, 11). Values stay ranges of row numbers here; a picture or an encoder
+asks for the events it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.data.histories import Histories
+from workbench.data.interactions import Interactions
+from workbench.data.splits import TimeSplit
+from workbench.errors import ConfigError, DataError
+from workbench.methods.retrieval import BM25Index
+
+
+@dataclass(frozen=True)
+class Contexts:
+    """The K retrieved contexts C_z of B queries.
+
+    rows : (B, K) int64 retrieved rows of the log, best first, -1 where there are fewer than K.
+    scores : (B, K) float64 rank scores (Eq. 12).
+    history, future : pairs (start, stop), each (B, K) int64, of ranges of ``Retriever.histories``:
+        the L events before and after each retrieved row (Eq. 1); empty ranges where rows is -1.
+    """
+
+    rows: np.ndarray
+    scores: np.ndarray
+    history: tuple[np.ndarray, np.ndarray]
+    future: tuple[np.ndarray, np.ndarray]
+
+
+class Retriever:
+    """R of LIFT over the retrieval part of a log.
+
+    Both the index and the histories are built from rows ``0 .. split.retrieval.stop - 1`` only, and a
+    query at or before the last of them is refused. So a context that reaches its query's time, past
+    or future, cannot be expressed.
+
+    Parameters
+    ----------
+    fields : the features of Eq. 12; default all fields but the user (ambiguity L2: contexts come from
+        other users).
+    idf : rule of Eq. 13, see :mod:`workbench.methods.retrieval`.
+    """
+
+    def __init__(
+        self,
+        log: Interactions,
+        split: TimeSplit,
+        fields: Sequence[str] | None = None,
+        idf: str = "clipped",
+    ) -> None:
+        if split.retrieval.start != 0 or split.retrieval.stop < 1:
+            raise DataError(f"the retrieval set must be the first rows of the log, not {split.retrieval}")
+        self.log = log
+        self.fields = tuple(fields) if fields is not None else tuple(f for f in log.fields if f != "user")
+        if not self.fields:
+            raise ConfigError("retrieval needs at least one field")
+        self.histories = Histories.of(log, stop=split.retrieval.stop)
+        self._codes = log.codes(self.fields)
+        part = split.retrieval
+        self.index = BM25Index(
+            self._codes[part], log.timestamp[part], log.user[part], fields=self.fields, idf=idf
+        )
+
+    def retrieve(
+        self,
+        rows: np.ndarray,
+        k: int,
+        length: int,
+        *,
+        weights: dict[str, float] | None = None,
+        same_user: bool = False,
+    ) -> Contexts:
+        """Contexts of some rows of the log (train, validation or test rows).
+
+        rows : (B,) row numbers; k : K; length : L. ``same_user`` also searches the user's own rows.
+        """
+        rows = np.asarray(rows, dtype=np.int64)
+        found = self.index.search(
+            self._codes[rows],
+            k,
+            time=self.log.timestamp[rows],
+            owner=None if same_user else self.log.user[rows],
+            weights=weights,
+        )
+        known = found.rows >= 0
+        somewhere = np.where(known, found.rows, 0)
+        return Contexts(
+            found.rows,
+            found.scores,
+            _emptied(self.histories.before(somewhere, length), ~known),
+            _emptied(self.histories.after(somewhere, length), ~known),
+        )
+
+    def matches(self, query: int, rows: np.ndarray) -> np.ndarray:
+        """(K, M) bool: on which fields does each retrieved row agree with the query? (False for -1.)"""
+        rows = np.asarray(rows)
+        mine = self._codes[query]
+        return (self._codes[np.maximum(rows, 0)] == mine) & (mine > 0) & (rows >= 0)[:, None]
+
+
+def _emptied(bounds: tuple[np.ndarray, np.ndarray], where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ranges with those at ``where`` made empty."""
+    start, stop = bounds
+    return np.where(where, 0, start), np.where(where, 0, stop)

@@ -1,0 +1,1 @@
+"""Pictures and widgets: arrays in, figures out."""

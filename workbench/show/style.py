@@ -1,0 +1,49 @@
+"""One look for every picture: the same colour means the same thing in all lessons.
+
+The hues are from the Okabe-Ito palette, which colour-blind readers can tell apart; past is dark and
+future is light, so that the two also differ in a greyscale print.
+"""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+
+TARGET = "#C2185B"  # the interaction that is being predicted
+PAST = "#0072B2"  # cool: what happened before
+FUTURE = "#E69F00"  # warm: what happened after
+SOURCE_DOMAIN = "#009E73"
+TARGET_DOMAIN = "#56B4E9"
+INK = "#22262B"
+MUTED = "#7A828C"  # secondary text: 4.5:1 on white
+FAINT = "#D9DDE2"  # grids and empty slots
+PARTS = {"retrieval": "#0072B2", "train": "#56B4E9", "validation": "#B9A7D6", "test": "#C2185B"}
+SERIES = ("#C2185B", "#0072B2", "#E69F00", "#009E73", "#56B4E9", "#7A828C")
+
+RC = {
+    "figure.facecolor": "white",
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+    "font.size": 11,
+    "font.family": "DejaVu Sans",
+    "text.color": INK,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 13,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 12,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "grid.color": FAINT,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "lines.linewidth": 2.0,
+    "svg.fonttype": "none",
+}
+
+
+def theme() -> mpl.rc_context:
+    """A context in which figures are drawn in the book's style: ``with theme(): ...``."""
+    return mpl.rc_context(RC)
