@@ -1,0 +1,34 @@
+# make run: the tour.  make test: every test.  make lab: JupyterLab.  Needs Python 3.11+ only.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: run test lab figures lint clean
+
+run: $(READY)
+	$(BIN)/workbench run
+
+# The tests write their pictures to build/, so that a test run leaves figures/ as it was.
+test: lint
+	WORKBENCH_FIGURES=build/figures $(BIN)/python -m pytest -n 2 --dist loadfile tests
+	WORKBENCH_FIGURES=build/figures $(BIN)/python -m pytest -n 2 --dist loadfile --nbval-lax notebooks/*.ipynb
+
+lab: $(READY)
+	$(BIN)/workbench lab
+
+figures: $(READY)
+	$(BIN)/workbench run figures --resume
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# Made anew only when what it is made from changes.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c "import sys; sys.exit(None if sys.version_info >= (3, 11) else 'Python 3.11 or newer is needed; try make PYTHON=python3.12')"
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	touch $(READY)
+
+clean:
+	rm -rf .venv build runs
