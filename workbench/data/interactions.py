@@ -129,6 +129,7 @@ class Interactions:
         for name in sorted(self.columns):
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(self.columns[name]).data)
+            digest.update("\n".join(map(str, self.vocabularies[name])).encode())
         digest.update(np.ascontiguousarray(self.timestamp).data)
         digest.update(np.ascontiguousarray(self.label).data)
         return digest.hexdigest()[:16]
@@ -226,6 +227,8 @@ def _coded(values: pd.Series, name: str, where: object) -> tuple[np.ndarray, np.
         negative = values.to_numpy() < 0
         if negative.any():
             raise DataError("the id is negative", file=where, row=_first(negative), column=name)
+    if isinstance(values.dtype, pd.CategoricalDtype):  # its own order may be that of first appearance
+        values = values.cat.reorder_categories(sorted(values.cat.categories))
     codes, uniques = pd.factorize(values, sort=True)
     raw = np.asarray(uniques)
     vocabulary = np.empty(len(raw) + 1, dtype=raw.dtype if raw.dtype.kind in "iu" else object)

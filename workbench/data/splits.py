@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -48,16 +49,20 @@ def global_time_split(
     first row of its second, so a part never shares a timestamp with the next.
 
     Raises ConfigError for shares that are not four numbers adding to 1, DataError when the data has
-    too few distinct times for the parts asked for.
+    no clock (places in a sequence are not moments) or too few distinct times for the parts asked for.
     """
     if len(shares) != 4 or any(share < 0 for share in shares) or abs(sum(shares) - 1) > 1e-9:
         raise ConfigError(f"shares must be four numbers from 0 adding to 1, not {tuple(shares)}")
+    if interactions.clock != "seconds":
+        raise DataError(
+            "there are no timestamps, so no moment to cut at", file=interactions.name, fix="Use leave_one_out"
+        )
     stamps = interactions.timestamp
     wanted = np.round(np.cumsum(shares[:3]) * len(stamps)).astype(int)
     inside = np.minimum(wanted, len(stamps) - 1)
     cuts = np.where(wanted >= len(stamps), len(stamps), np.searchsorted(stamps, stamps[inside]))
     edges = [0, *map(int, cuts), len(stamps)]
-    parts = dict(zip(PARTS, (slice(a, b) for a, b in zip(edges, edges[1:], strict=False)), strict=True))
+    parts = dict(zip(PARTS, (slice(a, b) for a, b in pairwise(edges)), strict=True))
     for (part, piece), share in zip(parts.items(), shares, strict=True):
         if share > 0 and piece.start >= piece.stop:
             raise DataError(

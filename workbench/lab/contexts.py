@@ -99,10 +99,14 @@ class Retriever:
             _emptied(self.histories.after(somewhere, length), ~known),
         )
 
+    def features(self, row: int) -> np.ndarray:
+        """(M,) codes of one row of the log: its query x_z."""
+        return self._codes[row]
+
     def matches(self, query: int, rows: np.ndarray) -> np.ndarray:
         """(K, M) bool: on which fields does each retrieved row agree with the query? (False for -1.)"""
         rows = np.asarray(rows)
-        mine = self._codes[query]
+        mine = self.features(query)
         return (self._codes[np.maximum(rows, 0)] == mine) & (mine > 0) & (rows >= 0)[:, None]
 
 

@@ -231,13 +231,14 @@ class BM25Index:
 
         workers = threads or min(os.cpu_count() or 1, 8)
         size = max(64, -(-len(queries) // (4 * workers)))
-        parts = [slice(at, at + size) for at in range(0, len(queries), size)]
+        parts = [slice(at, at + size) for at in range(0, len(queries), size)] or [slice(0, 0)]
+        work(parts[0])  # in this thread, so that the kernel is compiled before threads share it
         if workers == 1 or len(parts) == 1:
-            for part in parts:
+            for part in parts[1:]:
                 work(part)
         else:
             with ThreadPoolExecutor(workers) as pool:
-                list(pool.map(work, parts))
+                list(pool.map(work, parts[1:]))
         return Retrieved(np.where(rank >= 0, self._row_of[rank], -1), score)
 
     def _skipped(self, owner: np.ndarray | None, queries: int) -> np.ndarray:

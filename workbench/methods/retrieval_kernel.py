@@ -9,6 +9,10 @@ shortest list that must contain its rows: the posting list of a field value, or 
 A short list is read whole, and every pattern it can serve is then done. A long one is read newest
 first only until K rows of this very pattern are found. Rows are numbered by age here ("rank": 0 is
 the newest), so reading forwards is reading newest first, which is also how ties are decided.
+
+Only the three entry points are cached on disk, each with a single signature: processes that compile
+at the same time then write the same thing. (Helpers with several signatures are numbered in the order
+a process met them, and two processes can mix their numbers up.)
 """
 
 from __future__ import annotations
@@ -43,7 +47,7 @@ def group_by(codes, order, starts):
     return grouped
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@nb.njit(nogil=True, inline="always")
 def _lower_bound(listed, low, high, keys, field, code):
     """First place in listed[low:high], sorted by keys[., field], whose code is not below ``code``."""
     while low < high:
@@ -55,7 +59,7 @@ def _lower_bound(listed, low, high, keys, field, code):
     return low
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(nogil=True)
 def _patterns(weight, active, scores, order):
     """Scores of all 2^m subsets of the active fields, and the subsets from best to worst.
 
@@ -76,11 +80,12 @@ def _patterns(weight, active, scores, order):
                 j -= 1
             order[j] = i
     else:
-        order[:count] = np.argsort(-scores[:count])
+        # Not the default quicksort: compiled, it crashes when loaded from the disk cache (numba #5688).
+        order[:count] = np.argsort(-scores[:count], kind="mergesort")
     return count
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@nb.njit(nogil=True, inline="always")
 def _offer(score, rank, best_score, best_rank, held):
     """Insert a row into the sorted top K (best first; among equals the newest first)."""
     k = len(best_score)
@@ -102,7 +107,7 @@ def _offer(score, rank, best_score, best_rank, held):
     return held
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(nogil=True)
 def _shortest_list(pattern, active, query, keys, low, high, pair_of, pairs, pair_low, pair_high):
     """The shortest list that holds every row of a pattern: (list, the bits it fixes, begin, end).
 
@@ -136,7 +141,7 @@ def _shortest_list(pattern, active, query, keys, low, high, pair_of, pairs, pair
     return chosen, bits, begin, end
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@nb.njit(nogil=True, inline="always")
 def _pattern_of(rank, keys, query, active):
     """The pattern of a row: bit b is set where the row agrees with the query on active[b]."""
     pattern = 0
@@ -146,7 +151,7 @@ def _pattern_of(rank, keys, query, active):
     return pattern
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(nogil=True)
 def _read_whole(listed, skip_owner, query, active, keys, owner, scores, done, best_score, best_rank, held):
     """Offer every row of a short list whose pattern is not done yet; returns the rows held."""
     for rank in listed:
@@ -158,7 +163,7 @@ def _read_whole(listed, skip_owner, query, active, keys, owner, scores, done, be
     return held
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(nogil=True)
 def _read_pattern(
     listed, skip_owner, query, active, keys, owner, score, pattern, best_score, best_rank, held
 ):
@@ -173,7 +178,7 @@ def _read_pattern(
     return held
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(nogil=True)
 def _active_fields(query, multipliers, idf, base, starts, weight, active, low, high):
     """The fields that can change a score: value known to the keys, weight not 0. Returns how many.
 

@@ -11,6 +11,7 @@ import matplotlib as mpl
 TARGET = "#C2185B"  # the interaction that is being predicted
 PAST = "#0072B2"  # cool: what happened before
 FUTURE = "#E69F00"  # warm: what happened after
+FUTURE_TEXT = "#8A5A00"  # the same hue, dark enough for words on white
 SOURCE_DOMAIN = "#009E73"
 TARGET_DOMAIN = "#56B4E9"
 INK = "#22262B"
