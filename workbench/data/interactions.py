@@ -8,6 +8,7 @@ whatever else the source knows) as integer codes, a 0/1 label y_z, and a time. E
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -86,6 +87,11 @@ class Interactions:
     def item(self) -> np.ndarray:
         """(n,) int32 item codes."""
         return self.columns["item"]
+
+    @property
+    def positive(self) -> str:
+        """What a label of 1 means, in a few words for a legend: ``label_rule`` up to its first remark."""
+        return re.split(r"[,(;]", self.label_rule.removeprefix("1 = "))[0].strip()
 
     def size(self, name: str) -> int:
         """Number of codes of a field, the reserved 0 included (the rows of an embedding table)."""
@@ -218,29 +224,32 @@ def _first(bad: np.ndarray) -> int:
 
 def _coded(values: pd.Series, name: str, where: object) -> tuple[np.ndarray, np.ndarray]:
     """Codes from 1 in the order of the sorted raw values, and the vocabulary with 0 = unknown."""
-    missing = values.isna().to_numpy()
-    if missing.any():
-        raise DataError("a value is missing", file=where, row=_first(missing), column=name)
-    if pd.api.types.is_float_dtype(values):
-        raise DataError("ids must be whole numbers or strings, not decimals", file=where, row=1, column=name)
-    if pd.api.types.is_integer_dtype(values):
-        negative = values.to_numpy() < 0
-        if negative.any():
-            raise DataError("the id is negative", file=where, row=_first(negative), column=name)
+    _refuse_missing(values, name, where)
     if isinstance(values.dtype, pd.CategoricalDtype):  # its own order may be that of first appearance
         values = values.cat.reorder_categories(sorted(values.cat.categories))
     codes, uniques = pd.factorize(values, sort=True)
     raw = np.asarray(uniques)
-    vocabulary = np.empty(len(raw) + 1, dtype=raw.dtype if raw.dtype.kind in "iu" else object)
-    vocabulary[1:] = raw
-    vocabulary[0] = 0 if vocabulary.dtype.kind in "iu" else "unknown"
-    if vocabulary.dtype.kind == "O" and "" in raw:
-        empty = (values == "").to_numpy()
-        raise DataError("the id is empty", file=where, row=_first(empty), column=name)
+    kind = pd.api.types.infer_dtype(raw, skipna=False)
+    if kind not in ("integer", "string"):
+        raise DataError(f"ids must be whole numbers or strings, not {kind}", file=where, column=name)
+    if kind == "integer" and raw.dtype.kind == "O":
+        raw = raw.astype(np.int64)
+    wrong = raw == "" if kind == "string" else raw < 0
+    if wrong.any():
+        what = "the id is empty" if kind == "string" else "the id is negative"
+        raise DataError(what, file=where, row=_first(np.isin(codes, np.flatnonzero(wrong))), column=name)
+    vocabulary = np.concatenate((np.array(["unknown" if kind == "string" else 0], raw.dtype), raw))
     return (codes + 1).astype(np.int32), vocabulary
 
 
+def _refuse_missing(values: pd.Series, name: str, where: object) -> None:
+    missing = values.isna().to_numpy()
+    if missing.any():
+        raise DataError("a value is missing", file=where, row=_first(missing), column=name)
+
+
 def _timestamps(values: pd.Series, clock: str, where: object) -> np.ndarray:
+    _refuse_missing(values, "timestamp", where)
     if not pd.api.types.is_integer_dtype(values):
         raise DataError(
             f"times must be whole {'seconds' if clock == 'seconds' else 'numbers'}, not {values.dtype}",
@@ -268,7 +277,7 @@ def _labels(values: pd.Series, where: object) -> np.ndarray:
     wrong = ~values.isin((0, 1)).to_numpy()
     if wrong.any():
         raise DataError(
-            f"the label is {values.to_numpy()[wrong][0]!r}, not 0 or 1",
+            f"the label is {values[wrong].tolist()[0]!r}, not 0 or 1",
             file=where,
             row=_first(wrong),
             column="label",

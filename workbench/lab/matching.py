@@ -12,7 +12,9 @@ from scipy import sparse
 
 from workbench.data.histories import Histories
 from workbench.data.interactions import Interactions
+from workbench.data.splits import TimeSplit
 from workbench.lab.contexts import Contexts, Retriever
+from workbench.lab.metrics import auc
 
 
 def profiles(log: Interactions, rows: np.ndarray, weight: np.ndarray, field: str) -> sparse.csr_matrix:
@@ -68,3 +70,17 @@ def _distances(window: np.ndarray, nearest_first: np.ndarray) -> np.ndarray:
     filled = (window >= 0).sum(axis=-1, keepdims=True)
     back = filled - 1 - np.arange(window.shape[-1])
     return nearest_first[np.clip(back, 0, None)]
+
+
+def matching_aucs(
+    log: Interactions, rows: np.ndarray, split: TimeSplit, *, k: int, length: int, field: str
+) -> dict:
+    """AUC on some test rows of: the neighbours' labels alone, and each score of :func:`match_scores`."""
+    retriever = Retriever(log, split)
+    contexts = retriever.retrieve(rows, k, length)
+    label = log.label[rows]
+    known = contexts.rows >= 0
+    votes = np.where(known, log.label[contexts.rows], 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    scores = {"neighbours' labels": votes}
+    scores |= match_scores(retriever, Histories.of(log), rows, contexts, length, field)
+    return {name: auc(label, score) for name, score in scores.items()}

@@ -52,8 +52,12 @@ class Explorer(widgets.VBox):
                 knob.continuous_update = False
             knob.observe(self._changed, names="value")
         controls = widgets.HBox(list(self.knobs.values()), layout=widgets.Layout(flex_flow="row wrap"))
-        # min_height alone would let the page jump when a smaller picture comes
-        frame = widgets.Box([self._picture], layout=widgets.Layout(height=f"{height}px", overflow="auto"))
+        # A fixed height: else the page would jump when a smaller picture comes. Flex boxes stretch what
+        # they hold unless told not to.
+        frame = widgets.Box(
+            [self._picture],
+            layout=widgets.Layout(height=f"{height}px", overflow="auto", align_items="flex-start"),
+        )
         super().__init__([controls, self._numbers, frame])
         self.answer()
 

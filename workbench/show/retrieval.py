@@ -41,12 +41,14 @@ def retrieval_explorer(
         contexts = retriever.retrieve(np.array([row]), K, L, weights=weights)
         lines = gather(retriever, own, row, contexts, L, weights)
         item = names[log.item[row]]
-        subtitle = f"Will user {log.value('user', log.user[row])} click {item}?   {log.name}"
+        subtitle = (
+            f"User {log.value('user', log.user[row])} in front of {item}: filled or hollow?   ({log.name})"
+        )
         return context_timeline(lines, subtitle=subtitle), _numbers(lines, K, L, log.item, names)
 
     knobs = {"target": slider("target", 1, 1, len(rows)), "K": slider("K", k, 1, most)}
     knobs["L"] = slider("L", length, 1, 50)
-    knobs |= {field: dial(field, 1.0, 0.0, 3.0) for field in retriever.fields}
+    knobs |= {field: dial(f"× {field}", 1.0, 0.0, 3.0) for field in retriever.fields}
     return Explorer(draw, knobs, height=680, alt="Timelines of the target and its retrieved neighbours")
 
 
@@ -57,8 +59,8 @@ def _numbers(lines: Timelines, k: int, length: int, items: np.ndarray, names: Se
     parts = [f"<b>K = {k}, L = {length}</b>: {found} neighbours, {past} past and {future} future events"]
     if found:
         parts.append(f"scores {lines.scores[0]:.2f} to {lines.scores[-1]:.2f}")
-        parts.append(f"{int(lines.now.sum())} of {found} clicked at their now")
+        parts.append(f"{int(lines.now.sum())} of {found} filled at their now")
     coming = [f"{escape(name)} ({count})" for name, count in upcoming(lines, items, names, most=3)]
     if coming:
-        parts.append("clicked next by most: " + ", ".join(coming))
+        parts.append("most often filled next: " + ", ".join(coming))
     return " · ".join(parts)

@@ -27,6 +27,7 @@ class Timelines:
     now : (K,) labels of the retrieved rows. scores : (K,). matched : (K, M) bool. idf : (M,) what a
         match on each field is worth for this query, field weights included.
     future_rows : (K, L) row numbers behind ``future``, -1 where there is none.
+    filled : what a filled mark means (a label of 1).
     """
 
     past: np.ndarray
@@ -39,6 +40,7 @@ class Timelines:
     fields: tuple[str, ...]
     names: tuple[str, ...]
     future_rows: np.ndarray
+    filled: str
 
 
 def gather(
@@ -73,14 +75,15 @@ def gather(
         fields=retriever.fields,
         names=tuple(str(log.value("user", code)) for code in log.user[np.append(row, rows)]),
         future_rows=future_rows,
+        filled=log.positive,
     )
 
 
 def context_timeline(lines: Timelines, title: str | None = None, subtitle: str = "") -> Figure:
     """Draw the target and its neighbours as aligned timelines, past left, future right.
 
-    A filled mark is a click, a hollow one an exposure without; dark blue past events are items the
-    target user met too. Chips on the right say which fields agree, their depth how much that is worth.
+    A filled mark is a label of 1, a hollow one of 0; dark blue past events are items the target user met
+    too. Chips on the right say which fields agree, their depth how much that is worth.
     """
     neighbours, length = len(lines.scores), lines.past.shape[1]
     height = min(2.0 + 0.34 * (neighbours + 1), 6.6)
@@ -133,7 +136,7 @@ def _draw_lines(axes: Axes, lines: Timelines, length: int, width: float) -> None
         axes.text(-length - 1.2, line, f"user {name}", ha="right", va="center", fontsize=font, **look)
     axes.set_xlim(-length - 0.9, length + 0.9)
     axes.set_xlabel(
-        "events before and after   (● clicked   ○ not clicked   dark blue: an item the target user met too)"
+        f"events before and after   (● {lines.filled}   ○ not   dark blue: the target user met it too)"
     )
     axes.xaxis.set_major_locator(MaxNLocator(9, integer=True))
     axes.yaxis.set_visible(False)

@@ -1,0 +1,40 @@
+"""Every lesson, run as the instructor edition: each stub fails its check, each solution passes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from nbclient import NotebookClient
+from traitlets.config import Config
+
+from workbench.lab.editions import exercises, instructor_check
+from workbench.lab.notebooks import find, read
+from workbench.lab.places import PACKAGE, Places
+
+AT = Places(PACKAGE.parent)
+LESSONS = [book for book in find(AT).values() if not book.figure]
+
+
+def test_the_lessons_are_found() -> None:
+    if not any(AT.notebooks.rglob("*.ipynb")):
+        pytest.skip("no notebooks have been written yet")
+    assert LESSONS
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda book: book.name)
+def test_a_lesson_has_three_or_more_exercises(lesson) -> None:
+    assert len(exercises(read(lesson.path), lesson.name)) >= 3
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda book: book.name)
+def test_stubs_fail_and_solutions_pass(lesson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_FIGURES", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(PACKAGE.parent))
+    NotebookClient(
+        instructor_check(lesson.path),
+        kernel_name="python3",
+        timeout=120,
+        resources={"metadata": {"path": str(lesson.path.parent)}},
+        config=Config({"KernelManager": {"transport_encryption": "auto"}}),
+    ).execute()
