@@ -1,12 +1,16 @@
-# make run: the tour.  make test: every test.  make lab: JupyterLab.  Needs Python 3.11+ only.
+# make run: the tour.  make test: every test.  make lab: JupyterLab.  Needs Python 3.11+ and make, no more.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: run test lab figures lint clean
+.PHONY: run real test lab figures lint clean
 
 run: $(READY)
 	$(BIN)/workbench run
+
+# The same on MovieLens-1M: from $WORKBENCH_DATA, or downloaded from its public home.
+real: $(READY)
+	$(BIN)/workbench run --profile real
 
 # The tests write their pictures to build/, so that a test run leaves figures/ as it was.
 test: lint

@@ -48,7 +48,7 @@ def retrieval_explorer(
 
     knobs = {"target": slider("target", 1, 1, len(rows)), "K": slider("K", k, 1, most)}
     knobs["L"] = slider("L", length, 1, 50)
-    knobs |= {field: dial(f"× {field}", 1.0, 0.0, 3.0) for field in retriever.fields}
+    knobs |= {field: dial(f"× {field.removesuffix('_band')}", 1.0, 0.0, 3.0) for field in retriever.fields}
     return Explorer(draw, knobs, height=680, alt="Timelines of the target and its retrieved neighbours")
 
 

@@ -96,7 +96,7 @@ def context_timeline(lines: Timelines, title: str | None = None, subtitle: str =
         axes = figure.add_subplot(grid[0])
         chips = figure.add_subplot(grid[1], sharey=axes)
         row = 72 * (height - 1.87) / (neighbours + 1.5)  # points between two lines
-        _draw_lines(axes, lines, length, min(460 / (2 * length + 2), 0.62 * row, 11.0))
+        _draw_lines(axes, lines, length, row)
         _draw_chips(chips, lines, min(9.0, 0.5 * row))
         axes.set_ylim(neighbours + 0.7, -0.8)
         default = "Others stood where this user stands: their future shows what came next"
@@ -105,9 +105,10 @@ def context_timeline(lines: Timelines, title: str | None = None, subtitle: str =
     return figure
 
 
-def _draw_lines(axes: Axes, lines: Timelines, length: int, width: float) -> None:
-    """The timelines; ``width`` is a mark's in points."""
-    neighbours, size = len(lines.scores), width**2
+def _draw_lines(axes: Axes, lines: Timelines, length: int, row: float) -> None:
+    """The timelines, ``row`` points apart."""
+    neighbours = len(lines.scores)
+    size = min(460 / (2 * length + 2), 0.62 * row, 11.0) ** 2
     steps = np.arange(1, length + 1)
     axes.hlines(np.arange(neighbours + 1), -length - 0.5, length + 0.5, color=style.FAINT, lw=0.8, zorder=0)
     axes.axvspan(-0.5, 0.5, color=style.TARGET, alpha=0.08, lw=0)
@@ -130,7 +131,7 @@ def _draw_lines(axes: Axes, lines: Timelines, length: int, width: float) -> None
     ):
         axes.annotate(text, (place, 1), xycoords=("data", "axes fraction"), color=colour, ha="center",
                       va="bottom", weight="bold", fontsize=12)  # fmt: skip
-    font = min(9.0, 0.75 * width + 2)
+    font = min(9.0, 0.62 * row)
     for line, name in enumerate(lines.names):  # plain texts: ticks cost an explorer 30 ms
         look = {"color": style.TARGET, "weight": "bold"} if line == 0 else {}
         axes.text(-length - 1.2, line, f"user {name}", ha="right", va="center", fontsize=font, **look)
