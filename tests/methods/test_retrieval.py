@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -136,6 +138,21 @@ def test_threads_do_not_change_the_answer():
     one = index.search(queries, 7, time=np.full(500, 9), threads=1)
     many = index.search(queries, 7, time=np.full(500, 9), threads=3)
     np.testing.assert_array_equal(one.rows, many.rows)
+
+
+def test_a_second_process_can_use_the_cached_kernel():
+    """Kernels are compiled once and cached on disk; with numba's own sort inside, reloading one crashed."""
+    search = (
+        "import numpy as np; from workbench.methods.retrieval import BM25Index;"
+        "keys = np.random.default_rng(0).integers(1, 9, (500, 8));"
+        "found = BM25Index(keys, np.arange(500)).search(keys[:300], 5, time=np.full(300, 500));"
+        "print(found.rows.sum())"
+    )
+    answers = [
+        subprocess.run([sys.executable, "-c", search], capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    ]
+    assert answers[0] == answers[1] != ""
 
 
 def test_rank_bm25_agrees_where_no_value_fills_half_the_rows():

@@ -20,7 +20,7 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-READ_WHOLE = 256  # lists up to this long are read to the end: cheaper than looking for a shorter one
+READ_WHOLE = 64  # lists up to this long are read to the end: cheaper than looking for a shorter one
 NO_RANK = np.int32(2**31 - 1)
 
 
@@ -72,16 +72,18 @@ def _patterns(weight, active, scores, order):
             if pattern >> bit & 1:
                 score += weight[active[bit]]
         scores[pattern] = score
-    if count <= 64:  # insertion sort: no allocation, and quick at this size
-        for i in range(count):
-            j = i
-            while j > 0 and scores[order[j - 1]] < scores[i]:
-                order[j] = order[j - 1]
-                j -= 1
-            order[j] = i
-    else:
-        # Not the default quicksort: compiled, it crashes when loaded from the disk cache (numba #5688).
-        order[:count] = np.argsort(-scores[:count], kind="mergesort")
+    # Shell sort: quick at these sizes, and free of numba's own sort, whose cached code has crashed here.
+    for pattern in range(count):
+        order[pattern] = pattern
+    gap = count // 2
+    while gap > 0:
+        for i in range(gap, count):
+            moving, j = order[i], i
+            while j >= gap and scores[order[j - gap]] < scores[moving]:
+                order[j] = order[j - gap]
+                j -= gap
+            order[j] = moving
+        gap //= 2
     return count
 
 
