@@ -10,9 +10,7 @@ A short list is read whole, and every pattern it can serve is then done. A long 
 first only until K rows of this very pattern are found. Rows are numbered by age here ("rank": 0 is
 the newest), so reading forwards is reading newest first, which is also how ties are decided.
 
-Only the three entry points are cached on disk, each with a single signature: processes that compile
-at the same time then write the same thing. (Helpers with several signatures are numbered in the order
-a process met them, and two processes can mix their numbers up.)
+Only the three entry points are cached on disk; what they call is compiled into them.
 """
 
 from __future__ import annotations
@@ -21,7 +19,6 @@ import numba as nb
 import numpy as np
 
 READ_WHOLE = 64  # lists up to this long are read to the end: cheaper than looking for a shorter one
-NO_RANK = np.int32(2**31 - 1)
 
 
 @nb.njit(cache=True, nogil=True)
