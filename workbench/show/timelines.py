@@ -108,7 +108,7 @@ def context_timeline(lines: Timelines, title: str | None = None, subtitle: str =
 def _draw_lines(axes: Axes, lines: Timelines, length: int, row: float) -> None:
     """The timelines, ``row`` points apart."""
     neighbours = len(lines.scores)
-    size = min(460 / (2 * length + 2), 0.62 * row, 11.0) ** 2
+    size = min(460 / (2 * length + 2), 0.62 * row, 11.0)  # of a mark, in points
     steps = np.arange(1, length + 1)
     axes.hlines(np.arange(neighbours + 1), -length - 0.5, length + 0.5, color=style.FAINT, lw=0.8, zorder=0)
     axes.axvspan(-0.5, 0.5, color=style.TARGET, alpha=0.08, lw=0)
@@ -117,7 +117,7 @@ def _draw_lines(axes: Axes, lines: Timelines, length: int, row: float) -> None:
     _marks(axes, x, lines.past, lines.shared, style.PAST, size)
     _marks(axes, np.broadcast_to(steps, lines.future.shape), lines.future, np.True_, style.FUTURE, size)
     now = np.concatenate([[NOTHING], lines.now])[:, None]
-    _marks(axes, np.zeros(now.shape), now, np.True_, style.TARGET, 1.3 * size)
+    _marks(axes, np.zeros(now.shape), now, np.True_, style.TARGET, 1.14 * size)
     axes.scatter([0], [0], s=130, marker="D", color=style.TARGET, zorder=3)
     axes.annotate("?", (0, 0), color="white", ha="center", va="center", weight="bold", fontsize=9, zorder=4)
     axes.text(
@@ -133,8 +133,8 @@ def _draw_lines(axes: Axes, lines: Timelines, length: int, row: float) -> None:
                       va="bottom", weight="bold", fontsize=12)  # fmt: skip
     font = min(9.0, 0.62 * row)
     for line, name in enumerate(lines.names):  # plain texts: ticks cost an explorer 30 ms
-        look = {"color": style.TARGET, "weight": "bold"} if line == 0 else {}
-        axes.text(-length - 1.2, line, f"user {name}", ha="right", va="center", fontsize=font, **look)
+        label, look = (f"user {name}", {"color": style.TARGET, "weight": "bold"}) if line == 0 else (name, {})
+        axes.text(-length - 1.2, line, label, ha="right", va="center", fontsize=font, **look)
     axes.set_xlim(-length - 0.9, length + 0.9)
     axes.set_xlabel(
         f"events before and after   (● {lines.filled}   ○ not   dark blue: the target user met it too)"
@@ -167,7 +167,8 @@ def _marks(axes: Axes, x: np.ndarray, label: np.ndarray, where: np.ndarray, colo
     for clicked in (0, 1):
         line, place = np.nonzero((label == clicked) & where)
         face = colour if clicked else "white"
-        axes.scatter(x[line, place], line, s=size, facecolors=face, edgecolors=colour, lw=1.2, zorder=2)
+        # plot, not scatter: equal marks are stamped, which is what lets an explorer answer in time
+        axes.plot(x[line, place], line, "o", ms=size, mfc=face, mec=colour, mew=1.2, zorder=2)
 
 
 def _first(bounds: tuple[np.ndarray, np.ndarray], kept: int) -> tuple[np.ndarray, np.ndarray]:
