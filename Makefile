@@ -14,8 +14,8 @@ real: $(READY)
 
 # The tests write their pictures to build/, so that a test run leaves figures/ as it was.
 test: lint
-	WORKBENCH_FIGURES=build/figures $(BIN)/python -m pytest -n 2 --dist loadfile tests
-	WORKBENCH_FIGURES=build/figures $(BIN)/python -m pytest -n 2 --dist loadfile --nbval-lax notebooks/*.ipynb
+	WORKBENCH_FIGURES=$(CURDIR)/build/figures $(BIN)/python -m pytest -n 2 --dist loadfile tests
+	WORKBENCH_FIGURES=$(CURDIR)/build/figures $(BIN)/python -m pytest -n 2 --dist loadfile --nbval-lax notebooks/*.ipynb
 
 lab: $(READY)
 	$(BIN)/workbench lab

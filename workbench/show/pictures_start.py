@@ -9,6 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from workbench.data.world import World
+from workbench.errors import DataError
 from workbench.show import style
 
 AHEAD = 5  # places drawn after "now"
@@ -215,3 +217,30 @@ def windows(
         axes.axis("off")
         axes.set_title(title or f"Event {at + 1} stands between its history and its future")
     return figure
+
+
+def some_lives(world: World, events: int = 42) -> Lives:
+    """Lives from a world with two domains: the user whose ``events`` latest target events are spread most
+    evenly over the interests, and two others. ``alike``: clicks in the source domain on the interest of
+    the user's last event.
+
+    Raises DataError when fewer than three users have that many events.
+    """
+    log, interest = world.interactions, world.truth.interest
+    target, source = (np.flatnonzero(log.columns["domain"] == code) for code in (1, 2))
+    counts = np.bincount(log.user[target])
+    users = np.flatnonzero(counts >= events)
+    if len(users) < 3:
+        raise DataError(f"only {len(users)} users of {log.name} have {events} events in the target domain")
+    latest = {user: target[log.user[target] == user][-events:] for user in users}
+    spread = {user: np.bincount(interest[rows] + 1, minlength=2).std() for user, rows in latest.items()}
+    chosen = min(users, key=spread.__getitem__)
+    own, elsewhere = latest[chosen], source[log.user[source] == chosen]
+    others = [user for user in users if user != chosen][:2]
+    return Lives(
+        log.label[own],
+        interest[own],
+        [log.label[latest[user]] for user in others],
+        log.label[elsewhere],
+        (interest[elsewhere] == max(interest[own[-1]], 0)) & (log.label[elsewhere] == 1),
+    )

@@ -159,17 +159,14 @@ def _window_strip(axes: Axes, log: Interactions, window: CutWindow) -> None:
         if not kept:
             axes.scatter(place, 0, s=420, marker="x", color=style.TARGET, lw=2.4)
     cut = x[window.kept][-1] + 0.5
-    axes.axvline(cut, ymin=0.05, ymax=0.86, color=style.INK, lw=1.6, ls="--")
-    axes.text(cut, 0.86, "end of the retrieval part", ha="center", va="bottom", fontsize=9.5)
-    axes.text(-length / 2 - 0.5, 0.62, "h: before", color=style.PAST, ha="center", weight="bold")
-    axes.text((1 + cut) / 2, -0.98, "f: what remains", color=style.FUTURE_TEXT, ha="center", weight="bold")
-    axes.text(
-        (cut + length + 0.5) / 2, -0.98, "a leak if it stayed", color=style.TARGET, ha="center", weight="bold"
-    )
-    axes.text(
-        0, 0.62, "an event that\nmay be found", color=style.TARGET, ha="center", va="center", fontsize=8.5
-    )
-    axes.set(xlim=(-length - 1.2, length + 1.2), ylim=(-1.2, 1.15))
+    axes.axvline(cut, ymin=0.05, ymax=0.8, color=style.INK, lw=1.6, ls="--")
+    below = {"va": "top", "weight": "bold"}
+    axes.text(cut, 0.8, "end of the retrieval part", ha="center", va="bottom", fontsize=9.5)
+    axes.text(-length / 2 - 0.5, -0.6, "h: before", color=style.PAST, ha="center", **below)
+    axes.text(0, -0.6, "an event that\nmay be found", color=style.TARGET, ha="center", va="top", fontsize=9)
+    axes.text(cut - 0.15, -0.6, "f: what remains", color=style.FUTURE_TEXT, ha="right", **below)
+    axes.text(cut + 0.15, -0.6, "a leak if it stayed", color=style.TARGET, ha="left", **below)
+    axes.set(xlim=(-length - 1.2, length + 1.2), ylim=(-1.3, 1.3))
     axes.axis("off")
     axes.set_title(f"The framed window, event by event: it crosses the end of the retrieval part (user "
                    f"{log.value('user', window.user)})",
@@ -207,7 +204,8 @@ def leak_flatters(aucs: pd.DataFrame, note: str, ceiling: float | None = None) -
         axes.set_ylim(len(aucs.columns) - 0.5, -0.6)
         axes.tick_params(left=False)
         axes.spines["left"].set_visible(False)
-        axes.set_xlabel(f"AUC on the same test rows   ({note})")
+        axes.set_xlabel("AUC on the same test rows")
+        figure.supxlabel(note, x=0.008, ha="left", fontsize=9, color=style.MUTED)
         axes.set_title("Looking at what was not yet known makes the same learner look better")
     return figure
 
@@ -230,7 +228,8 @@ def sampled_metrics(results: pd.DataFrame, k: int, at: int, title: str, note: st
         places.text(1, 0.45, "all items", ha="left", va="bottom", weight="bold")
         _curves(curves, results, colours)
         curves.axvline(at, color=style.MUTED, lw=1, ls="--", zorder=0)
-        curves.set_xlabel(f"candidates that compete with the true item   ({note})")
+        curves.set_xlabel("candidates that compete with the true item")
+        figure.supxlabel(note, x=0.008, ha="left", fontsize=9, color=style.MUTED)
         curves.set_ylabel(f"HR@{k}: share of clicks in the top {k}")
         figure.suptitle(title, x=0.008, ha="left", fontsize=14, weight="bold")
     return figure
