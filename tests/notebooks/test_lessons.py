@@ -1,0 +1,75 @@
+"""The lessons through papermill, as `workbench run` runs them: other seeds, and metrics within ranges.
+
+nbval runs every cell with the committed seed; here the numbers must hold for a seed nobody looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from workbench.lab.execute import Job, run_jobs
+from workbench.lab.notebooks import find
+from workbench.lab.places import PACKAGE, Places
+
+BOOKS = find(Places(PACKAGE.parent))
+SEED = 11
+
+
+def run(name: str, folder: Path, patch: pytest.MonkeyPatch, **given: object) -> Path:
+    """Run a lesson into a folder; where its pictures are."""
+    (folder / "notebooks").mkdir()
+    patch.setenv("WORKBENCH_FIGURES", str(folder / "figures"))
+    (ended,) = run_jobs([Job(BOOKS[name], {"seed": SEED, **given})], Places(folder))
+    assert not ended.error, ended.error
+    return folder / "figures"
+
+
+def test_lesson_00_leaves_its_picture(tmp_path, monkeypatch):
+    figures = run("00_start_here", tmp_path, monkeypatch)
+    assert (figures / "four_looks__world-two-domain.png").exists()
+    assert "four_looks" in (figures / "README.md").read_text()
+
+
+def test_lesson_01_measures_leaks_and_sampling(tmp_path, monkeypatch):
+    figures = run("01_interactions_and_time", tmp_path, monkeypatch, repeats=3)
+    leaks = pd.read_csv(figures / "leak_flatters__world-small.csv").set_index("seed").mean()
+    assert 0.60 < leaks["split by global time"] < 0.70
+    assert 0.10 < leaks["rates over the whole log"] - leaks["split by global time"] < 0.20
+    assert 0.02 < leaks["window crosses the query"] - leaks["split by global time"] < 0.07
+    hits = pd.read_csv(figures / "sampled_metrics__world-small.csv")
+    chance = hits[(hits["model"] == "chance") & (hits["negatives"] == 99) & ~hits["full"]]["HR"]
+    assert 0.08 < chance.mean() < 0.12  # ten of a hundred
+    full = hits[hits["full"]].set_index("model")["HR"]
+    assert 0.10 < full["Markov chain"] < 0.20
+    assert full["chance"] < 0.02
+
+
+def test_lesson_02_measures_what_the_future_adds(tmp_path, monkeypatch):
+    figures = run("02_lift_retrieve", tmp_path, monkeypatch)
+    results = pd.read_csv(figures / "matching_gain__world-small.csv")
+    auc = results.pivot_table(index="world", columns="looks_at", values="auc")
+    on, off = auc.loc["succession on"], auc.loc["succession off"]
+    assert 0.56 < on["past"] < 0.64
+    assert 0.63 < on["future"] < 0.69
+    assert 0.66 < on["past and future"] < 0.72
+    assert 0.48 < on["neighbours' labels"] < 0.54
+    assert off[["past", "future", "past and future"]].between(0.46, 0.54).all()
+    about = json.loads((figures / "matching_gain__world-small.json").read_text())
+    assert about["seed"] == SEED
+    assert about["configuration"] == {"K": 10, "L": 20}
+    assert len(about["fingerprint"]) == 16
+
+
+@pytest.mark.skipif(
+    not os.environ.get("WORKBENCH_DATA"), reason="WORKBENCH_DATA is not set: no MovieLens-1M to run on"
+)
+def test_lesson_02_runs_on_movielens(tmp_path, monkeypatch):
+    figures = run("02_lift_retrieve", tmp_path, monkeypatch, profile="real")
+    drawn = list(figures.glob("context_timeline__ml-1m*.json"))
+    assert len(drawn) == 1
+    assert "ml-1m" in json.loads(drawn[0].read_text())["dataset"]
