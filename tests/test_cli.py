@@ -77,7 +77,7 @@ class TestRefusals:
             (["tidy", "nope"], "unknown notebook 'nope'"),
             (["edition", "teacher", "--out", "x"], "unknown edition 'teacher'; known: instructor, student"),
             (["bench", "nope"], "unknown benchmark 'nope'; known: "),
-            (["bench", "--size", "huge"], "unknown size 'huge'; known: full, quick"),
+            (["bench", "--size", "huge"], "unknown size 'huge'; known: full, quick, tiny"),
             (["data", "get", "nope"], "unknown data set 'nope'; known: "),
             (["data", "check", "nope"], "unknown data set 'nope'; known: "),
         ],

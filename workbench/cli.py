@@ -180,6 +180,7 @@ def bench(
     """Time the package against its peers, turn by turn in one process."""
     with _typed():
         from workbench.lab import bench as harness
+        from workbench.show import benchmarks  # noqa: F401  (registers what lab may not know)
 
         rows = harness.run(name, size)
     for text in (row.to_json() for row in rows) if as_json else harness.table(rows):

@@ -62,7 +62,8 @@ ROW = Measurement("toy", "1,000 rows", "peer", 0.5, 1e-3, 2e-3, 0.1, math.nan)
 
 def test_json_has_the_agreed_keys_and_no_nan() -> None:
     row = json.loads(ROW.to_json(), parse_constant=pytest.fail)
-    assert list(row) == ["name", "case", "peer", "ratio", "median_s", "peer_median_s", "spread", "peak_mb"]
+    timing = ["ratio", "median_s", "peer_median_s", "spread", "peak_mb", "peer_peak_mb"]
+    assert list(row) == ["name", "case", "peer", *timing, "note"]
     assert row["peak_mb"] is None
     assert row["ratio"] == 0.5
 
@@ -70,7 +71,22 @@ def test_json_has_the_agreed_keys_and_no_nan() -> None:
 def test_the_table_lines_up() -> None:
     header, row = bench.table([ROW])
     assert len(header) == len(row)
-    assert row.split() == ["toy", "1,000", "rows", "peer", "0.500", "0.0010", "0.0020", "10%", "-"]
+    assert " ".join(row.split()) == "toy 1,000 rows peer 0.500 1.0 ms 2.0 ms 10% - -"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(1.8e-5, "18.0 us"), (4e-4, "400 us"), (0.0015, "1.5 ms"), (0.9995, "1.0 s")]
+)
+def test_times_have_units(seconds: float, text: str) -> None:
+    assert bench._time(seconds) == text
+
+
+def test_seconds_are_per_unit_of_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(100))
+    monkeypatch.setattr(bench.time, "perf_counter", lambda: next(clock))
+    timings = measure({"a": lambda: None, "b": lambda: None}, repeats=2, warmup=0, units={"a": 4})
+    assert timings["a"].seconds == (0.25, 0.25)
+    assert timings["b"].seconds == (1.0, 1.0)
 
 
 def test_registry(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,5 +98,5 @@ def test_registry(monkeypatch: pytest.MonkeyPatch) -> None:
         bench.benchmark("toy", help="again")(lambda size: [])
     with pytest.raises(ConfigError, match="unknown benchmark 'x'; known: "):
         bench.run("x")
-    with pytest.raises(ConfigError, match="unknown size 'huge'; known: full, quick"):
+    with pytest.raises(ConfigError, match="unknown size 'huge'; known: full, quick, tiny"):
         bench.run("toy", "huge")

@@ -42,6 +42,7 @@ class TestBegin:
         assert begin().dataset == "world:tiny"
         assert begin(profile="real").dataset == "ml-1m"
         assert begin(profile="real", dataset="world:small").dataset == "world:small"
+        assert begin(dataset="generated").dataset == "generated"
 
     @pytest.mark.parametrize(
         ("changes", "message"),

@@ -24,7 +24,7 @@ import numpy as np
 
 from workbench.errors import ConfigError, unknown
 
-SIZES = ("quick", "full")
+SIZES = ("tiny", "quick", "full")  # tiny: for tests, its numbers mean nothing
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,11 @@ class Timing:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One row of a benchmark: a system against one peer; columns as in :class:`Timing`."""
+    """One row of a benchmark: a system against one peer; columns as in :class:`Timing`.
+
+    Seconds are those of one unit of work (one query, say) where the two sides did different amounts.
+    ``note`` says in words what the columns cannot hold.
+    """
 
     name: str
     case: str
@@ -67,6 +71,24 @@ class Measurement:
     peer_median_s: float
     spread: float
     peak_mb: float
+    peer_peak_mb: float = math.nan
+    note: str = ""
+
+    @classmethod
+    def of(cls, name: str, case: str, own: Timing, peer: str, theirs: Timing, note: str = "") -> Measurement:
+        """The row of two timings that were taken turn by turn."""
+        return cls(
+            name=name,
+            case=case,
+            peer=peer,
+            ratio=own.ratio(theirs),
+            median_s=own.median_s,
+            peer_median_s=theirs.median_s,
+            spread=own.spread,
+            peak_mb=own.peak_mb,
+            peer_peak_mb=theirs.peak_mb,
+            note=note,
+        )
 
     def to_json(self) -> str:
         """One line of JSON; what could not be measured is null."""
@@ -75,11 +97,16 @@ class Measurement:
 
 
 def measure(
-    cases: Mapping[str, Callable[[], object]], *, repeats: int = 7, warmup: int = 1
+    cases: Mapping[str, Callable[[], object]],
+    *,
+    repeats: int = 7,
+    warmup: int = 1,
+    units: Mapping[str, int] | None = None,
 ) -> dict[str, Timing]:
     """Time the cases in turns: A B A B …, after ``warmup`` turns and one turn that watches memory.
 
-    The garbage collector runs between timings and not during them.
+    ``units`` says how much work a call of a case does (1 where not named); seconds are per unit. The
+    garbage collector runs between timings and not during them.
     """
     if repeats < 1 or warmup < 0 or not cases:
         raise ConfigError(f"nothing to measure: {len(cases)} cases, {repeats} repeats, {warmup} to warm up")
@@ -92,7 +119,7 @@ def measure(
     seconds: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(repeats):
         for name, run in cases.items():
-            seconds[name].append(_timed(run))
+            seconds[name].append(_timed(run) / (units or {}).get(name, 1))
     gc.unfreeze()
     return {name: Timing(tuple(seconds[name]), peaks[name]) for name in cases}
 
@@ -108,18 +135,9 @@ def compare(
     """Rows of the first system against each of the others."""
     if len(systems) < 2:
         raise ConfigError(f"the benchmark {name!r} compares {len(systems)} system; it needs a peer")
-    own, *peers = measure(systems, repeats=repeats, warmup=warmup).items()
+    (_, own), *peers = measure(systems, repeats=repeats, warmup=warmup).items()
     for peer, timing in peers:
-        yield Measurement(
-            name=name,
-            case=case,
-            peer=peer,
-            ratio=own[1].ratio(timing),
-            median_s=own[1].median_s,
-            peer_median_s=timing.median_s,
-            spread=own[1].spread,
-            peak_mb=own[1].peak_mb,
-        )
+        yield Measurement.of(name, case, own, peer, timing)
 
 
 def _timed(run: Callable[[], object]) -> float:
@@ -167,7 +185,7 @@ _REGISTRY: dict[str, Benchmark] = {}
 
 
 def benchmark(name: str, *, help: str) -> Callable[[Callable[[str], Iterable[Measurement]]], Callable]:
-    """Register the decorated function (size "quick" or "full" -> rows) under a name."""
+    """Register the decorated function (size -> rows; a size is one of SIZES) under a name."""
 
     def register(rows: Callable[[str], Iterable[Measurement]]) -> Callable:
         if name in _REGISTRY:
@@ -196,19 +214,26 @@ def run(name: str | None = None, size: str = "quick") -> Iterator[Measurement]:
     return (row for bench in chosen for row in bench.rows(size))
 
 
-WIDTHS = (14, 28, 24, 7, 10, 10, 7, 10)
-TITLES = ("benchmark", "case", "peer", "ratio", "seconds", "peer", "spread", "peak MB")
+WIDTHS = (14, 28, 24, 9, 8, 8, 7, 8, 8)
+TITLES = ("benchmark", "case", "peer", "ratio", "time", "peer", "spread", "peak MB", "peer MB")
 
 
 def table(rows: Iterable[Measurement]) -> Iterator[str]:
     """The lines of a table, each as soon as its row is measured; ratio = own / peer, below 1 is faster."""
     yield _line(TITLES)
     for r in rows:
-        numbers = (f"{r.ratio:.3f}", f"{r.median_s:.4f}", f"{r.peer_median_s:.4f}", f"{r.spread:.0%}")
-        yield _line((r.name, r.case, r.peer, *numbers, "-" if math.isnan(r.peak_mb) else f"{r.peak_mb:.1f}"))
+        numbers = (f"{r.ratio:#.3g}", _time(r.median_s), _time(r.peer_median_s), f"{r.spread:.0%}")
+        peaks = ("-" if math.isnan(mb) else f"{mb:.1f}" for mb in (r.peak_mb, r.peer_peak_mb))
+        yield f"{_line((r.name, r.case, r.peer, *numbers, *peaks))}  {r.note}".rstrip()
+
+
+def _time(seconds: float) -> str:
+    """A time with its unit: 2.4 us, 18 ms, 7.4 s."""
+    unit, size = next(((u, s) for u, s in (("us", 1e-6), ("ms", 1e-3)) if seconds < 999 * s), ("s", 1.0))
+    return f"{seconds / size:.{1 if seconds < 99.9 * size else 0}f} {unit}"
 
 
 def _line(cells: Iterable[str]) -> str:
     """Words to the left of their columns, numbers to the right."""
-    placed = zip(cells, WIDTHS, "<<<>>>>>", strict=True)
+    placed = zip(cells, WIDTHS, "<<<>>>>>>", strict=True)
     return " ".join(f"{cell:{side}{width}}" for cell, width, side in placed)

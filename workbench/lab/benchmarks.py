@@ -1,4 +1,7 @@
-"""The benchmarks of ``workbench bench``; each says what its peer is and what both sides do."""
+"""The benchmarks of ``workbench bench``; each says what its peer is and what both sides do.
+
+The one that draws, ``explorer``, is in :mod:`workbench.show.benchmarks`.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,16 @@ import numpy as np
 import pandas as pd
 
 from workbench.data.interactions import Interactions
+from workbench.data.world import make_world
+from workbench.data.world_kernel import N_DRAWS
+from workbench.lab import retrieval_speed
 from workbench.lab.bench import Measurement, benchmark, compare
 
 
 @benchmark("interactions", help="validate, code and sort a raw table; peer: only coding it with pandas")
 def interactions(size: str) -> Iterator[Measurement]:
     """What Interactions.from_frame costs over the least anyone pays: one factorize a column."""
-    for n in (100_000,) if size == "quick" else (100_000, 1_000_000):
+    for n in {"tiny": (1_000,), "quick": (100_000,), "full": (100_000, 1_000_000)}[size]:
         frame = _raw_table(n)
         systems = {
             "workbench": lambda frame=frame: Interactions.from_frame(
@@ -39,3 +45,41 @@ def _raw_table(n: int) -> pd.DataFrame:
             "label": random.integers(0, 2, n),
         }
     )
+
+
+@benchmark("world", help="generate the embedded world; peer: only drawing its random numbers with numpy")
+def world(size: str) -> Iterator[Measurement]:
+    """What make_world costs over the least its sampling needs: the uniforms of all events."""
+    for users in {"tiny": (50,), "quick": (1_000,), "full": (1_000, 10_000)}[size]:
+        events = len(make_world("small", users=users).interactions)
+        systems = {
+            "workbench": lambda users=users: make_world("small", users=users),
+            "numpy draws only": lambda n=events: np.random.default_rng(0).random((n, N_DRAWS)),
+        }
+        yield from compare("world", case=f"{events:,} interactions", systems=systems, repeats=5)
+
+
+@benchmark("retrieval", help="10 best keys a query, time per query and build; peers bm25s and rank-bm25")
+def retrieval(size: str) -> Iterator[Measurement]:
+    """The exact index against the libraries, on drawn logs: fields apart, and an item's fields fixed."""
+    sizes = {"tiny": (1_000,), "quick": (10_000, 100_000), "full": (10_000, 100_000, 1_000_000)}[size]
+    for n in sizes:
+        for catalogue in (False, True):
+            yield from _retrieval(f"{n:,} keys", n, catalogue, 0.02 if size == "tiny" else 0.3)
+
+
+def _retrieval(case: str, n: int, catalogue: bool, seconds: float) -> Iterator[Measurement]:
+    log = retrieval_speed.draw_log(n, catalogue=catalogue)
+    # Builds do not depend on which values go together: once is enough.
+    found = retrieval_speed.speeds(log, seconds=seconds, builds=0 if catalogue else 3)
+    own = found.search["workbench"]
+    for peer in retrieval_speed.PEERS:
+        theirs = found.search[peer]
+        note = f"{1 / own.median_s:,.0f} against {1 / theirs.median_s:,.1f} queries/s"
+        where = f"{case}, catalogue" if catalogue else case
+        yield Measurement.of("retrieval", where, own, peer, theirs, note)
+    held = f"the index holds {found.index_bytes / 1e6:.1f} MB"
+    for peer in retrieval_speed.PEERS if found.build else ():
+        yield Measurement.of(
+            "retrieval", f"build {case}", found.build["workbench"], peer, found.build[peer], held
+        )

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from workbench.data.interactions import Interactions
 
 DPI = 200  # of a kept PNG: twice the 100 dots per inch at which it is shown
+GENERATED = "generated"  # the data set of a notebook that makes its own numbers and loads nothing
 RUN_KEY = "WORKBENCH_RUN"  # set by lab.execute: ties a picture to the record of the run that drew it
 
 
@@ -55,7 +56,8 @@ def begin(
     Parameters
     ----------
     datasets : profile -> data set; its keys are the profiles this notebook offers. Written as a
-        literal, so that ``workbench list`` can read it without running the notebook.
+        literal, so that ``workbench list`` can read it without running the notebook. "generated" is
+        for notebooks that make their own numbers and load nothing.
     dataset : overrides the profile's choice.
     device : "auto" (CUDA if there is one), "cpu", "cuda" or "cuda:N".
     knobs : the method's settings, for the provenance of pictures (plain JSON values).
@@ -65,7 +67,7 @@ def begin(
     if profile not in datasets:
         raise unknown("profile", profile, datasets)
     dataset = dataset if dataset is not None else datasets[profile]
-    if dataset not in (known := known_datasets()):
+    if dataset not in (known := [*known_datasets(), GENERATED]):
         raise unknown("data set", dataset, known)
     if not isinstance(seed, int) or seed < 0:
         raise ConfigError(f"the seed is a whole number from 0, not {seed!r}")
