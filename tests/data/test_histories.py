@@ -103,3 +103,25 @@ def test_windows_of_any_shape() -> None:
     rows = np.array([[4, 3], [2, 0]])
     window = histories.window(*histories.before(rows, 2), 2)
     assert window.tolist() == [[[2, 3], [1, 2]], [[0, 1], [-1, -1]]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), length=st.integers(1, 9))
+def test_strictly_before_holds_no_event_of_the_rows_own_second(seed, length):
+    """Against the definition, on a log full of ties; `before` keeps such events, so the two must differ."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "user": rng.integers(1, 4, 80),
+            "item": rng.integers(1, 9, 80),
+            "timestamp": rng.integers(0, 12, 80),
+            "label": 1,
+        }
+    )
+    log = Interactions.from_frame(frame, name="ties", duplicates="keep")
+    histories, rows = Histories.of(log), np.arange(80)
+    window = histories.window(*histories.strictly_before(rows, length), length)
+    for row in rows:
+        earlier = np.flatnonzero((log.user == log.user[row]) & (log.timestamp < log.timestamp[row]))
+        assert window[row][window[row] >= 0].tolist() == earlier[-length:].tolist()
+    assert (window != histories.window(*histories.before(rows, length), length)).any()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -49,8 +51,8 @@ def test_no_context_reaches_its_query(seed, rows, users, days, k, length):
         asked = split.rows(part)
         contexts = retriever.retrieve(asked, min(k, len(retriever.index)), length)
         query_time = log.timestamp[asked]
-        for start, stop in (contexts.history, contexts.future):
-            window = retriever.histories.window(start, stop, length)  # (B, K, L)
+        for what in ("history", "future"):
+            window = contexts.events(what, length)  # (B, K, L)
             times = np.where(window >= 0, log.timestamp[window], -1)
             refuse_leak(times, query_time)
             # and the windows hold what they say: the retrieved row's own user, nobody else
@@ -67,8 +69,7 @@ def test_contexts_are_the_neighbours_past_and_future(seed, length):
     split = global_time_split(log, (0.6, 0.2, 0.0, 0.2))
     retriever = Retriever(log, split)
     contexts = retriever.retrieve(split.rows("test")[:5], 4, length)
-    history = retriever.histories.window(*contexts.history, length)
-    future = retriever.histories.window(*contexts.future, length)
+    history, future = contexts.events("history", length), contexts.events("future", length)
     for b, j in np.argwhere(contexts.rows >= 0):
         row = contexts.rows[b, j]
         same_user = np.flatnonzero(log.user[: split.retrieval.stop] == log.user[row])
@@ -86,6 +87,42 @@ def test_a_split_whose_retrieval_set_reaches_the_queries_is_refused():
     )
     with pytest.raises(DataError, match="leak"):
         Retriever(log, forged).retrieve(np.array([shared_second]), 3, 5)
+
+
+def test_a_log_without_a_clock_has_nothing_earlier():
+    log = replace(random_log(0, 100, 5, 10, 20), clock="order")
+    with pytest.raises(DataError, match="without timestamps"):
+        Retriever(log, TimeSplit(slice(0, 60), slice(60, 80), slice(80, 80), slice(80, 100)))
+
+
+@pytest.mark.parametrize("part", [slice(0, 60, 2), slice(5, 60), slice(0, 0), slice(0, None), slice(0, 101)])
+def test_a_retrieval_set_that_is_not_the_first_rows_is_refused(part):
+    log = random_log(0, 100, 5, 10, 20)
+    with pytest.raises(DataError, match="first rows"):
+        Retriever(log, TimeSplit(part, slice(60, 80), slice(80, 80), slice(80, 100)))
+
+
+@pytest.mark.parametrize("rows", [[-1], [100], [1.0], [True]])
+def test_targets_that_are_not_rows_are_refused(rows):
+    log = random_log(0, 100, 5, 10, 20)
+    with pytest.raises(DataError, match="row numbers"):
+        Retriever(log, global_time_split(log)).retrieve(np.array(rows), 1, 3)
+
+
+def test_unknown_parts_of_a_context_are_refused():
+    log = random_log(0, 100, 5, 10, 20)
+    split = global_time_split(log)
+    contexts = Retriever(log, split).retrieve(split.rows("test")[:2], 2, 3)
+    assert contexts.events("future", 3).shape == (2, 2, 3)
+    with pytest.raises(ConfigError, match="unknown part"):
+        contexts.events("present", 3)
+
+
+def test_times_that_are_not_numbers_are_late():
+    with pytest.raises(DataError, match="leak"):
+        refuse_leak(np.array([[np.nan]]), np.array([1.0]))
+    with pytest.raises(DataError, match="leak"):
+        refuse_leak(np.array([[1.0]]), np.array([np.nan]))
 
 
 def test_bad_configuration_is_refused():

@@ -98,6 +98,9 @@ def logs(draw):
     rng = np.random.default_rng(seed)
     column = [np.minimum(rng.zipf(1.2, rows + 6), v) - (rng.random(rows + 6) < 0.05) for v in values]
     table = np.stack(column, axis=1).astype(np.int32)  # code 0, unknown, appears on both sides
+    for copy in range(1, fields):  # fields that say the same, so that most patterns cannot occur
+        if draw(st.booleans()):
+            table[:rows, copy] = table[:rows, 0] % 5 + 1
     table[rows, 0] += 1000  # a value the keys have never seen
     return table[:rows], table[rows:], rng.integers(0, 30, rows), rng.integers(0, 5, rows), rng
 
@@ -162,6 +165,11 @@ def test_rank_bm25_agrees_where_no_value_fills_half_the_rows():
         np.testing.assert_allclose(rank_bm25_scores(keys, query), rank_scores(keys, query))
 
 
+def test_a_code_beyond_32_bits_is_an_unknown_value_not_another_one():
+    assert search_one(BM25Index(FIVE, FIVE_TIMES), [1 + 2**32, 2, 3], 3)[0] == [4, 3, -1]
+    assert search_one(BM25Index(FIVE, FIVE_TIMES), [-1, 2, 3], 3)[0] == [4, 3, -1]
+
+
 def test_own_rows_are_left_out_only_when_owners_are_named():
     index = BM25Index(FIVE, FIVE_TIMES, owner=np.array([7, 8, 7, 8, 7]))
     assert 4 in search_one(index, [4, 2, 3], 3)[0]
@@ -191,6 +199,17 @@ def test_queries_that_are_not_later_than_every_key_are_refused(time):
         (ConfigError, "unknown IDF rule", lambda i: BM25Index(FIVE, FIVE_TIMES, idf="bm26")),
         (DataError, "keys must be", lambda i: BM25Index(FIVE[:0], FIVE_TIMES[:0])),
         (DataError, "codes from 0", lambda i: BM25Index(-FIVE, FIVE_TIMES)),
+        (DataError, "codes from 0", lambda i: BM25Index(FIVE + 2**32, FIVE_TIMES)),
+        (DataError, "codes from 0", lambda i: BM25Index(FIVE / 2, FIVE_TIMES)),
+        (DataError, "queries must be whole", lambda i: i.search(FIVE[:1] + 0.5, 1, time=LATER)),
+        (DataError, "times must be whole", lambda i: i.search(FIVE[:1], 1, time=np.array([np.nan]))),
+        (DataError, "times must be whole", lambda i: BM25Index(FIVE, FIVE_TIMES + 0.9)),
+        (DataError, "owners must be", lambda i: BM25Index(FIVE, FIVE_TIMES, owner=FIVE_TIMES - 11)),
+        (ConfigError, "must differ", lambda i: BM25Index(FIVE, FIVE_TIMES, fields=("a", "b", "a"))),
+        (ConfigError, "K must be", lambda i: i.search(FIVE[:1], 2.5, time=LATER)),
+        (ConfigError, "one thread", lambda i: i.search(FIVE[:1], 1, time=LATER, threads=0)),
+        (ConfigError, "weight of", lambda i: i.search(FIVE[:1], 1, time=LATER, weights={"item": np.inf})),
+        (ConfigError, "weight of", lambda i: i.search(FIVE[:1], 1, time=LATER, weights={"item": "2"})),
         (DataError, "time has 4", lambda i: BM25Index(FIVE, FIVE_TIMES[:4])),
         (ConfigError, "at most 12", lambda i: BM25Index(np.ones((2, 13), int), np.arange(2))),
     ],

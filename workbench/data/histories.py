@@ -8,6 +8,7 @@ so that a million contexts cost two integers each until somebody asks for their 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -24,12 +25,14 @@ class Histories:
     events : (n,) int64 row numbers, grouped by user, in time order within a user.
     offsets : (U + 1,) int64; user code u owns ``events[offsets[u]:offsets[u + 1]]``.
     place : (n,) int64; ``events[place[row]] == row``.
+    user, timestamp : (n,) user codes and times of the rows.
     """
 
     events: np.ndarray
     offsets: np.ndarray
     place: np.ndarray
     user: np.ndarray
+    timestamp: np.ndarray
 
     @classmethod
     def of(cls, interactions: Interactions, stop: int | None = None) -> Histories:
@@ -44,7 +47,7 @@ class Histories:
         offsets = np.concatenate(([0], np.cumsum(counts)))
         place = np.empty_like(events)
         place[events] = np.arange(len(events))
-        return cls(events, offsets, place, user)
+        return cls(events, offsets, place, user, interactions.timestamp[:stop])
 
     def __len__(self) -> int:
         return len(self.events)
@@ -58,6 +61,23 @@ class Histories:
         rows = self._checked(rows, length)
         here = self.place[rows]
         return np.maximum(here - length, self.offsets[self.user[rows]]), here
+
+    def strictly_before(self, rows: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """Like :meth:`before`, but only of events at an earlier time than the row's.
+
+        What a model may know of a *target's* own user (ambiguity L14): rows of the same second stand in
+        the order of the source's file, which says nothing about which came first.
+        """
+        rows = self._checked(rows, length)
+        stop = self._moment[self.place[rows]]
+        return np.maximum(stop - length, self.offsets[self.user[rows]]), stop
+
+    @cached_property
+    def _moment(self) -> np.ndarray:
+        """(n,) for each place in ``events``, the first place of the same user at the same time."""
+        user, time = self.user[self.events], self.timestamp[self.events]
+        begins = np.concatenate(([True], (np.diff(user) != 0) | (np.diff(time) != 0)))
+        return np.maximum.accumulate(np.where(begins, np.arange(len(begins)), 0))
 
     def after(self, rows: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
         """f_z of Eq. 1: ``(start, stop)`` into ``events`` of the next ``length`` events after each row."""
@@ -77,7 +97,10 @@ class Histories:
     def _checked(self, rows: np.ndarray, length: int) -> np.ndarray:
         if length < 1:
             raise ConfigError(f"the context length L must be at least 1, not {length}")
-        rows = np.asarray(rows, dtype=np.int64)
+        rows = np.asarray(rows)
+        if rows.size and not np.issubdtype(rows.dtype, np.integer):
+            raise DataError(f"rows are named by whole numbers, not {rows.dtype}")
+        rows = rows.astype(np.int64)
         if rows.size and (rows.min() < 0 or rows.max() >= len(self.events)):
             raise DataError(
                 f"row {int(rows.min() if rows.min() < 0 else rows.max())} is not one of the "

@@ -109,12 +109,12 @@ def refuse_leak(context_time: np.ndarray, query_time: np.ndarray, what: str = "c
     """
     context_time = np.asarray(context_time)
     query = np.asarray(query_time).reshape(-1, *[1] * (context_time.ndim - 1))
-    late = context_time >= query
+    late = ~(context_time < query)  # a time that is not a number is never earlier
     if late.any():
         row = int(np.argwhere(late)[0][0])
         raise DataError(
-            f"leak: a {what} at time {int(context_time[late][0])} is not earlier than its query "
-            f"at time {int(np.asarray(query_time).ravel()[row])}",
+            f"leak: a {what} at time {context_time[late][0]} is not earlier than its query "
+            f"at time {np.asarray(query_time).ravel()[row]}",
             row=row + 1,
             fix="Search only rows before the queries: split by global time first",
         )

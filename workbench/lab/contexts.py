@@ -15,7 +15,7 @@ import numpy as np
 from workbench.data.histories import Histories
 from workbench.data.interactions import Interactions
 from workbench.data.splits import TimeSplit
-from workbench.errors import ConfigError, DataError
+from workbench.errors import ConfigError, DataError, unknown
 from workbench.methods.retrieval import BM25Index
 
 
@@ -25,14 +25,22 @@ class Contexts:
 
     rows : (B, K) int64 retrieved rows of the log, best first, -1 where there are fewer than K.
     scores : (B, K) float64 rank scores (Eq. 12).
-    history, future : pairs (start, stop), each (B, K) int64, of ranges of ``Retriever.histories``:
-        the L events before and after each retrieved row (Eq. 1); empty ranges where rows is -1.
+    history, future : pairs (start, stop), each (B, K) int64: ranges of ``histories`` that hold the L
+        events before and after each retrieved row (Eq. 1); empty where rows is -1.
+    histories : of the retrieval set, the only ones these ranges mean anything in.
     """
 
     rows: np.ndarray
     scores: np.ndarray
     history: tuple[np.ndarray, np.ndarray]
     future: tuple[np.ndarray, np.ndarray]
+    histories: Histories
+
+    def events(self, part: str, length: int) -> np.ndarray:
+        """(B, K, length) row numbers of a part, "history" or "future", oldest first, then -1."""
+        if part not in ("history", "future"):
+            raise unknown("part of a context", part, ("history", "future"))
+        return self.histories.window(*getattr(self, part), length)
 
 
 class Retriever:
@@ -56,15 +64,21 @@ class Retriever:
         fields: Sequence[str] | None = None,
         idf: str = "clipped",
     ) -> None:
-        if split.retrieval.start != 0 or split.retrieval.stop < 1:
-            raise DataError(f"the retrieval set must be the first rows of the log, not {split.retrieval}")
+        part = split.retrieval
+        if part.start != 0 or part.step not in (None, 1) or not 1 <= (part.stop or 0) <= len(log):
+            raise DataError(f"the retrieval set must be the first rows of the log, not {part}")
+        if log.clock != "seconds":
+            raise DataError(
+                "without timestamps nothing can be called earlier",
+                file=log.name,
+                fix="Use a log with a clock",
+            )
         self.log = log
         self.fields = tuple(fields) if fields is not None else tuple(f for f in log.fields if f != "user")
         if not self.fields:
             raise ConfigError("retrieval needs at least one field")
-        self.histories = Histories.of(log, stop=split.retrieval.stop)
+        self.histories = Histories.of(log, stop=part.stop)
         self._codes = log.codes(self.fields)
-        part = split.retrieval
         self.index = BM25Index(
             self._codes[part], log.timestamp[part], log.user[part], fields=self.fields, idf=idf
         )
@@ -82,7 +96,11 @@ class Retriever:
 
         rows : (B,) row numbers; k : K; length : L. ``same_user`` also searches the user's own rows.
         """
-        rows = np.asarray(rows, dtype=np.int64)
+        rows = np.asarray(rows)
+        if not np.issubdtype(rows.dtype, np.integer) or (
+            rows.size and not 0 <= rows.min() <= rows.max() < len(self.log)
+        ):
+            raise DataError(f"targets are row numbers from 0 to {len(self.log) - 1}")
         found = self.index.search(
             self._codes[rows],
             k,
@@ -97,6 +115,7 @@ class Retriever:
             found.scores,
             _emptied(self.histories.before(somewhere, length), ~known),
             _emptied(self.histories.after(somewhere, length), ~known),
+            self.histories,
         )
 
     def features(self, row: int) -> np.ndarray:

@@ -96,9 +96,10 @@ def window_features(
     """(R, 3) from the ``length`` events before or after each row: the click rate, and how many of the
     events that share the row's value of ``field`` were shown and clicked.
 
-    side : "before" (h of Eq. 1) or "after" (f of Eq. 1).
+    side : "before" (h of Eq. 1, of earlier times only) or "after" (f of Eq. 1).
     """
-    window = histories.window(*getattr(histories, side)(rows, length), length)  # (R, length)
+    bounds = histories.strictly_before if side == "before" else histories.after
+    window = histories.window(*bounds(rows, length), length)  # (R, length)
     there = window >= 0
     clicked = (log.label[window] == 1) & there
     codes = log.columns[field]

@@ -40,22 +40,23 @@ def match_scores(
     length: int,
     field: str,
     decay: float = 0.8,
+    only_clicked: bool = True,
 ) -> dict[str, np.ndarray]:
     """Cosine of the target user's recent clicks with the neighbours' clicks before and after their now.
 
-    Only neighbours who clicked at their now speak. Events weigh ``decay`` to the power of their
-    distance from now. Returns (B,) scores: ``past`` (like those about to click), ``future`` (minus the
-    likeness to those who already did) and ``past and future``, their sum.
+    Events weigh ``decay`` to the power of their distance from now. ``only_clicked`` listens only to
+    neighbours whose label at their now was 1. Returns (B,) scores: ``past`` (like those about to click),
+    ``future`` (minus the likeness to those who already did) and ``past and future``, their sum.
     """
     log = retriever.log
     nearest_first = decay ** np.arange(length)
-    mine = own.window(*own.before(rows, length), length)
+    mine = own.window(*own.strictly_before(rows, length), length)
     me = profiles(log, mine, _distances(mine, nearest_first), field)
-    spoke = (contexts.rows >= 0) & (log.label[contexts.rows] == 1)
+    silent = (log.label[contexts.rows] == 0) & only_clicked
     result = {}
     for part, sign in (("past", 1.0), ("future", -1.0)):
-        start, stop = contexts.history if part == "past" else contexts.future
-        window = retriever.histories.window(start, np.where(spoke, stop, start), length)  # (B, K, L)
+        window = contexts.events("history" if part == "past" else "future", length)  # (B, K, L)
+        window = np.where(silent[..., None], -1, window)
         weight = _distances(window, nearest_first) if part == "past" else nearest_first
         flat = window.reshape(len(rows), -1)
         weight = np.broadcast_to(weight, window.shape).reshape(flat.shape)
@@ -73,8 +74,15 @@ def _distances(window: np.ndarray, nearest_first: np.ndarray) -> np.ndarray:
 
 
 def matching_aucs(
-    log: Interactions, rows: np.ndarray, split: TimeSplit, *, k: int, length: int, field: str
-) -> dict:
+    log: Interactions,
+    rows: np.ndarray,
+    split: TimeSplit,
+    *,
+    k: int,
+    length: int,
+    field: str,
+    only_clicked: bool = True,
+) -> dict[str, float]:
     """AUC on some test rows of: the neighbours' labels alone, and each score of :func:`match_scores`."""
     retriever = Retriever(log, split)
     contexts = retriever.retrieve(rows, k, length)
@@ -82,5 +90,7 @@ def matching_aucs(
     known = contexts.rows >= 0
     votes = np.where(known, log.label[contexts.rows], 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
     scores = {"neighbours' labels": votes}
-    scores |= match_scores(retriever, Histories.of(log), rows, contexts, length, field)
+    scores |= match_scores(
+        retriever, Histories.of(log), rows, contexts, length, field, only_clicked=only_clicked
+    )
     return {name: auc(label, score) for name, score in scores.items()}

@@ -58,13 +58,13 @@ def next_clicks(
     clicks = log.rows(log.label == 1)
     histories = Histories.of(clicks)
     first = int(log.label[: split.test.start].sum())  # clicks are in time order, so test clicks come last
-    start, stop = histories.before(np.arange(first, len(clicks)), length)
+    start, stop = histories.strictly_before(np.arange(first, len(clicks)), length)
     asked = first + np.flatnonzero(stop > start)
     if not len(asked):
         raise DataError(f"no test click of {log.name} has a click of its user before it")
     rng = np.random.default_rng(seed)
     asked = np.sort(rng.choice(asked, min(queries, len(asked)), replace=False))
-    rows = histories.window(*histories.before(asked, length), length)
+    rows = histories.window(*histories.strictly_before(asked, length), length)
     user = clicks.user[asked]
     people, who = np.unique(user, return_inverse=True)
     theirs = np.isin(log.user, people)

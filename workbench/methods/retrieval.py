@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
+from numbers import Real
 
 import numpy as np
 
@@ -31,6 +32,8 @@ from workbench.methods import retrieval_kernel as kernel
 
 IDF_RULES = ("clipped", "literal", "lucene")
 MAX_FIELDS = 12  # 2^M match patterns are weighed for every query
+LARGEST = 2**31 - 2  # codes and row numbers are kept in 32 bits
+MAX_WEIGHT = 1_000_000
 
 
 def inverse_document_frequency(rows_with_value: np.ndarray, rows: int, rule: str = "clipped") -> np.ndarray:
@@ -71,8 +74,9 @@ def rank_bm25_scores(keys: np.ndarray, query: np.ndarray) -> np.ndarray:
     """Eq. 12 through the rank-bm25 library: (N,) float64.
 
     Documents all have M words, each once, so BM25's length and frequency factors are 1 and the scores
-    equal :func:`rank_scores` as long as no value fills half of the rows; from there on the library
-    puts a small positive floor where Eq. 13 turns negative.
+    equal :func:`rank_scores` as long as no value fills half of the rows and no code is 0 (to the
+    library, "unknown" is a word like any other). Where Eq. 13 turns negative, the library puts a
+    quarter of the average IDF instead.
     """
     from rank_bm25 import BM25Okapi
 
@@ -92,6 +96,14 @@ class Retrieved:
     scores: np.ndarray
 
 
+def _whole(values: np.ndarray, what: str) -> np.ndarray:
+    """Integers as int64; anything else is refused, since a cast would change which row it names."""
+    values = np.asarray(values)
+    if not np.issubdtype(values.dtype, np.integer):
+        raise DataError(f"{what} must be whole numbers, not {values.dtype}")
+    return values.astype(np.int64)
+
+
 class BM25Index:
     """Exact top-K search over categorical keys (Eqs. 4, 12, 13).
 
@@ -103,7 +115,7 @@ class BM25Index:
     fields : names of the M columns, for messages and for ``weights``.
     idf : ``"clipped"`` (default), ``"literal"`` or ``"lucene"``.
 
-    Memory: N (8 M + 2 M (M - 1) + 16) bytes: 96 MB for a million keys with five fields.
+    Memory: N (8 M + 2 M (M - 1) + 20) bytes: 100 MB for a million keys with five fields.
     """
 
     def __init__(
@@ -118,9 +130,11 @@ class BM25Index:
         keys = np.asarray(keys)
         if keys.ndim != 2 or 0 in keys.shape:
             raise DataError(f"keys must be a (rows, fields) table with something in it, not {keys.shape}")
-        if not np.issubdtype(keys.dtype, np.integer) or keys.min() < 0:
-            raise DataError("keys must be integer codes from 0")
         rows, width = keys.shape
+        if not np.issubdtype(keys.dtype, np.integer) or keys.min() < 0 or keys.max() > LARGEST:
+            raise DataError(f"keys must be integer codes from 0 to {LARGEST:,}")
+        if rows > LARGEST:
+            raise DataError(f"one index holds at most {LARGEST:,} rows, not {rows:,}")
         if width > MAX_FIELDS:
             raise ConfigError(f"at most {MAX_FIELDS} fields can be searched, not {width}")
         self.fields = tuple(fields) if fields is not None else tuple(f"field {j}" for j in range(width))
@@ -131,7 +145,11 @@ class BM25Index:
         ):
             if length != wanted:
                 raise DataError(f"{name} has {length} entries, the keys need {wanted}")
-        time = np.asarray(time, dtype=np.int64)
+        if len(set(self.fields)) < width:
+            raise ConfigError(f"field names must differ: {', '.join(self.fields)}")
+        time = _whole(time, "times")
+        if owner is not None and _whole(owner, "owners").min() < 0:
+            raise DataError("owners must be user codes from 0")
         self.newest = int(time.max())
         # From here on a row is known by its age: rank 0 is the newest, ties by row number.
         self._row_of = np.lexsort((np.arange(rows), -time))
@@ -150,19 +168,18 @@ class BM25Index:
         columns = [np.ascontiguousarray(self._keys[:, j]) for j in range(width)]
         sizes = [int(column.max()) + 1 for column in columns]
         starts = [kernel.group_starts(column, size) for column, size in zip(columns, sizes, strict=True)]
-        newest_first = np.arange(rows, dtype=np.int32)
+        self._everything = np.arange(rows, dtype=np.int32)  # newest first
         self._postings = np.stack(
-            [kernel.group_by(c, newest_first, s) for c, s in zip(columns, starts, strict=True)]
+            [kernel.group_by(c, self._everything, s) for c, s in zip(columns, starts, strict=True)]
         )
         # A pair's list is grouped by the field with more values (shorter groups), then by the other.
         by_values = sorted(range(width), key=lambda j: -sizes[j])
         self._pair_of = np.full((width, width), -1, dtype=np.int64)
         self._pair_of[by_values, by_values] = np.arange(width)
-        pairs = []
-        for a, b in combinations(by_values, 2):
-            self._pair_of[a, b] = self._pair_of[b, a] = len(pairs)
-            pairs.append(kernel.group_by(columns[a], self._postings[b], starts[a]))
-        self._pairs = np.stack(pairs) if pairs else np.empty((0, rows), np.int32)
+        self._pairs = np.empty((width * (width - 1) // 2, rows), np.int32)
+        for pair, (a, b) in enumerate(combinations(by_values, 2)):
+            self._pair_of[a, b] = self._pair_of[b, a] = pair
+            self._pairs[pair] = kernel.group_by(columns[a], self._postings[b], starts[a])
         self._base = np.concatenate(([0], np.cumsum([size + 1 for size in sizes])))
         self._starts = np.concatenate(starts)
         idf = [np.append(inverse_document_frequency(np.diff(s), rows, rule), 0.0) for s in starts]
@@ -203,12 +220,14 @@ class BM25Index:
         weights : field -> multiplier of its IDF (1 where not named; 0 ignores the field).
         threads : worker threads (default: the processors at hand, at most 8).
         """
-        queries = np.ascontiguousarray(queries, dtype=np.int32)
+        queries = _whole(queries, "queries")
         if queries.ndim != 2 or queries.shape[1] != len(self.fields):
             raise DataError(f"queries must be (B, {len(self.fields)}) codes, not {queries.shape}")
-        if not 1 <= k <= len(self):
-            raise ConfigError(f"K must be between 1 and the {len(self)} rows of the index, not {k}")
-        time = np.asarray(time)
+        if not isinstance(k, (int, np.integer)) or not 1 <= k <= len(self):
+            raise ConfigError(f"K must be a number from 1 to the {len(self)} rows of the index, not {k!r}")
+        # A code that no key can have is an unknown one.
+        queries = np.ascontiguousarray(np.where((queries < 0) | (queries > LARGEST), 0, queries), np.int32)
+        time = _whole(time, "times")
         if time.shape != (len(queries),):
             raise DataError(f"one time a query is needed: {len(queries)}, not {time.shape}")
         early = np.flatnonzero(time <= self.newest)
@@ -226,10 +245,13 @@ class BM25Index:
         def work(part: slice) -> None:
             kernel.search(
                 queries[part], skip[part], multipliers, self._keys, self._owner, self._idf, self._base,
-                self._starts, self._postings, self._pair_of, self._pairs, rank[part], score[part],
+                self._starts, self._postings, self._pair_of, self._pairs, self._everything,
+                rank[part], score[part],
             )  # fmt: skip
 
-        workers = threads or min(os.cpu_count() or 1, 8)
+        if threads is not None and threads < 1:
+            raise ConfigError(f"at least one thread is needed, not {threads}")
+        workers = threads or min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, 8)
         size = max(64, -(-len(queries) // (4 * workers)))
         parts = [slice(at, at + size) for at in range(0, len(queries), size)] or [slice(0, 0)]
         work(parts[0])  # in this thread, so that the kernel is compiled before threads share it
@@ -246,7 +268,7 @@ class BM25Index:
             return np.full(queries, -1, dtype=np.int64)
         if not self._has_owner:
             raise ConfigError("the index was built without owners, so no user's rows can be left out")
-        owner = np.asarray(owner, dtype=np.int64)
+        owner = _whole(owner, "owners")
         if owner.shape != (queries,):
             raise DataError(f"one owner a query is needed: {queries}, not {owner.shape}")
         return owner
@@ -256,7 +278,7 @@ class BM25Index:
         for name, weight in (weights or {}).items():
             if name not in self.fields:
                 raise unknown("field", name, self.fields)
-            if not (np.isfinite(weight) and weight >= 0):
-                raise ConfigError(f"the weight of {name!r} must be a number from 0, not {weight}")
+            if not isinstance(weight, Real) or not 0 <= weight <= MAX_WEIGHT:
+                raise ConfigError(f"the weight of {name!r} must be from 0 to {MAX_WEIGHT:,}, not {weight!r}")
             multipliers[self.fields.index(name)] = weight
         return multipliers

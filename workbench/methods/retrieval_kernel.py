@@ -1,13 +1,15 @@
 """The compiled half of the exact BM25 index: counting sorts to build it, pattern search to ask it.
 
-How a search stays exact and still reads almost nothing. A row's score depends only on *which* of the
+How a search stays exact and usually reads little. A row's score depends only on *which* of the
 query's fields it matches, its pattern; there are at most 2^M patterns and their scores are known
 before any row is read. So the search visits patterns from the best score down, and stops when K rows
 are held and the next pattern scores less than the worst of them. For one pattern it reads the
 shortest list that must contain its rows: the posting list of a field value, or of a pair of values.
 
 A short list is read whole, and every pattern it can serve is then done. A long one is read newest
-first only until K rows of this very pattern are found. Rows are numbered by age here ("rank": 0 is
+first until K rows of this very pattern are found, at worst to its end. Patterns that cannot occur (a
+brand without its category) would have many long lists read in vain; so once a query has read as many
+rows as there are, it reads all rows once and is done. Rows are numbered by age here ("rank": 0 is
 the newest), so reading forwards is reading newest first, which is also how ties are decided.
 
 Only the three entry points are cached on disk; what they call is compiled into them.
@@ -166,15 +168,16 @@ def _read_whole(listed, skip_owner, query, active, keys, owner, scores, done, be
 def _read_pattern(
     listed, skip_owner, query, active, keys, owner, score, pattern, best_score, best_rank, held
 ):
-    """Offer the newest K rows of exactly this pattern; returns the rows held."""
-    wanted = len(best_score)
+    """Offer the newest K rows of exactly this pattern; returns the rows held and the rows read."""
+    wanted, read = len(best_score), 0
     for rank in listed:
+        read += 1
         if owner[rank] != skip_owner and _pattern_of(rank, keys, query, active) == pattern:
             held = _offer(score, rank, best_score, best_rank, held)
             wanted -= 1
             if wanted == 0:
                 break
-    return held
+    return held, read
 
 
 @nb.njit(nogil=True)
@@ -198,14 +201,16 @@ def _active_fields(query, multipliers, idf, base, starts, weight, active, low, h
 
 @nb.njit(cache=True, nogil=True)
 def search(
-    queries, skip_owner, multipliers, keys, owner, idf, base, starts, postings, pair_of, pairs, ranks, totals
+    queries, skip_owner, multipliers, keys, owner, idf, base, starts, postings, pair_of, pairs, everything,
+    ranks, totals,
 ):  # fmt: skip
     """Exact top K of every query (Eqs. 12-13); fills ranks (B, K) int32 and totals (B, K).
 
     queries (B, M) codes; skip_owner (B,) the user whose own rows are left out, or -1; multipliers (M,)
     field weights; keys (N, M) codes in rank order; owner (N,) users; idf and starts are flat over
     fields, field j beginning at base[j]; postings (M, N) and pairs (P, N) int32 ranks; pair_of (M, M)
-    names the pair of two fields, its diagonal the order of fields from most to fewest values.
+    names the pair of two fields, its diagonal the order of fields from most to fewest values; everything
+    (N,) is all ranks.
     """
     fields = queries.shape[1]
     weight = np.zeros(fields)
@@ -218,7 +223,7 @@ def search(
     pair_low = np.empty(len(pairs), np.int64)
     pair_high = np.empty(len(pairs), np.int64)
     for q in range(len(queries)):
-        query, best_score, best_rank, held = queries[q], totals[q], ranks[q], 0
+        query, best_score, best_rank, held, read = queries[q], totals[q], ranks[q], 0, 0
         active = places[: _active_fields(query, multipliers, idf, base, starts, weight, places, low, high)]
         patterns = _patterns(weight, active, scores, order)
         done[:patterns] = False
@@ -233,13 +238,16 @@ def search(
                 pattern, active, query, keys, low, high, pair_of, pairs, pair_low, pair_high
             )
             listed = (pairs[pair] if pair >= 0 else postings[active[-1 - pair]])[begin:end]
-            if len(listed) > READ_WHOLE:
-                held = _read_pattern(
+            if len(listed) > READ_WHOLE and read <= len(keys):
+                held, more = _read_pattern(
                     listed, skip_owner[q], query, active, keys, owner, score, pattern, best_score, best_rank,
                     held,
                 )  # fmt: skip
                 done[pattern] = True
+                read += more
                 continue
+            if len(listed) > READ_WHOLE:  # enough read in vain: everything once, and nothing is left
+                listed, bits = everything, 0
             held = _read_whole(
                 listed, skip_owner[q], query, active, keys, owner, scores, done, best_score, best_rank, held
             )

@@ -58,9 +58,9 @@ def gather(
     log = retriever.log
     rows = contexts.rows[0][contexts.rows[0] >= 0]
     kept = len(rows)
-    past_rows = _right_aligned(retriever.histories.window(*_first(contexts.history, kept), length))
-    future_rows = retriever.histories.window(*_first(contexts.future, kept), length)
-    mine = _right_aligned(own.window(*own.before(np.array([row]), length), length))  # (1, L)
+    past_rows = _right_aligned(contexts.events("history", length)[0][:kept])
+    future_rows = contexts.events("future", length)[0][:kept]
+    mine = _right_aligned(own.window(*own.strictly_before(np.array([row]), length), length))  # (1, L)
     past_rows = np.concatenate([mine, past_rows])
     future = np.concatenate([np.full((1, length), -1), future_rows])
     multipliers = np.array([(weights or {}).get(field, 1.0) for field in retriever.fields])
@@ -169,10 +169,6 @@ def _marks(axes: Axes, x: np.ndarray, label: np.ndarray, where: np.ndarray, colo
         face = colour if clicked else "white"
         # plot, not scatter: equal marks are stamped, which is what lets an explorer answer in time
         axes.plot(x[line, place], line, "o", ms=size, mfc=face, mec=colour, mew=1.2, zorder=2)
-
-
-def _first(bounds: tuple[np.ndarray, np.ndarray], kept: int) -> tuple[np.ndarray, np.ndarray]:
-    return bounds[0][0][:kept], bounds[1][0][:kept]
 
 
 def _right_aligned(window: np.ndarray) -> np.ndarray:
