@@ -88,7 +88,7 @@ def _nearest_first(histories: Histories, side: str, rows: np.ndarray, length: in
     """(Q, length) rows of the same user before or after each row, nearest first, padded with -1."""
     if side == "after":
         return histories.window(*histories.after(rows, length), length)
-    start, stop = histories.before(rows, length)
+    start, stop = histories.strictly_before(rows, length)
     back = stop[:, None] - 1 - np.arange(length)
     return np.where(back >= start[:, None], histories.events[np.maximum(back, 0)], -1)
 

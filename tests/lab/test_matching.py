@@ -63,16 +63,20 @@ def test_neighbours_who_did_not_click_at_their_now_are_silent():
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_future_adds_what_the_world_puts_there_and_nothing_else(seed):
     """Fails if the future were another copy of the past: then subtracting it would leave nothing."""
-    mean = {}
-    for succession in (1.0, 0.0):
-        world = make_world("small", seed=seed, succession=succession)
+    mean = []
+    for knobs in ({}, {"adv": 0.0}, {"succession": 0.0}):
+        world = make_world("small", seed=seed, **knobs)
         split = global_time_split(world.interactions)
         steps = split.rows("test")[world.truth.kind[split.test] == 2]
-        mean[succession] = matching_aucs(world.interactions, steps, split, k=10, length=20, field="category")
-    on, off = mean[1.0], mean[0.0]
+        mean.append(matching_aucs(world.interactions, steps, split, k=10, length=20, field="category"))
+    on, nowhere, off = mean
     assert on["past and future"] > on["past"] + 0.05
     assert on["past and future"] > on["future"] + 0.01
     assert on["past"] > 0.56
     assert abs(on["neighbours' labels"] - 0.5) < 0.03
+    # Clicks still depend on the place, but lead nowhere: the future is a copy of the past.
+    assert nowhere["past"] > 0.62
+    assert nowhere["future"] < 0.38
+    assert abs(nowhere["past and future"] - 0.5) < 0.03
     for score in ("past", "future", "past and future"):
         assert abs(off[score] - 0.5) < 0.035

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from workbench.errors import DataError
 from workbench.show import style
 
 DAY = 86_400
@@ -72,7 +73,7 @@ def context_clock(
     the retrieved rows; boundary : last time of the retrieval set; query : time of the target.
     ``what`` names the data, for the small print.
     """
-    first = min(int(times[0]) for times in (*past, now) if len(times))
+    first = min([boundary, *now, *(times[0] for times in past if len(times))])
     margin = 0.03 * (query - first)
     with style.theme():
         figure = Figure(figsize=(10, 2.0 + 0.34 * len(now)), layout="constrained")
@@ -119,11 +120,13 @@ def matching_gain(results: pd.DataFrame, ceiling: Mapping[str, float] | None = N
     results : columns world, looks_at, seed, auc; worlds and looks in order of appearance.
     ceiling : world -> best reachable AUC, drawn as a line.
     """
+    if results.empty:
+        raise DataError("there are no results to draw")
     worlds, looks = list(dict.fromkeys(results.world)), list(dict.fromkeys(results.looks_at))
     colours = {"past": style.PAST, "future": style.FUTURE, "past and future": style.TARGET}
     top = max([results.auc.max(), *(ceiling or {}).values()])
     with style.theme():
-        figure = Figure(figsize=(4.9 * len(worlds), 4.3), layout="constrained")
+        figure = Figure(figsize=(1.2 + 3.6 * len(worlds), 4.4), layout="constrained")
         panels = figure.subplots(1, len(worlds), sharey=True, squeeze=False)[0]
         for panel, world in zip(panels, worlds, strict=True):
             for place, look in enumerate(looks):
@@ -154,13 +157,15 @@ def matching_gain(results: pd.DataFrame, ceiling: Mapping[str, float] | None = N
                     fontsize=9,
                     textcoords="offset points",
                 )
-            panel.set_xticks(range(len(looks)), [look.replace(" and ", "\nand ") for look in looks])
+            panel.set_xticks(
+                range(len(looks)), [look.replace(" and ", "\nand ").replace("' ", "'\n") for look in looks]
+            )
             panel.set_title(world, fontsize=11.5, pad=8)
             panel.tick_params(bottom=False)
         panels[0].set_ylabel("AUC (0.5 = coin toss)")
         panels[0].set_ylim(min(0.45, results.auc.min() - 0.02), top + 0.05)
         figure.suptitle(
-            "The neighbours' future helps because the world has succession, and only then",
+            "The neighbours' future adds to their past where steps lead on, and only there",
             x=0.01,
             ha="left",
             fontsize=13,

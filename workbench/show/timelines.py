@@ -137,7 +137,7 @@ def _draw_lines(axes: Axes, lines: Timelines, length: int, row: float) -> None:
         axes.text(-length - 1.2, line, label, ha="right", va="center", fontsize=font, **look)
     axes.set_xlim(-length - 0.9, length + 0.9)
     axes.set_xlabel(
-        f"events before and after   (● {lines.filled}   ○ not   dark blue: the target user met it too)"
+        f"events before and after   (● {lines.filled}   ○ not   dark blue: in the target's shown past too)"
     )
     axes.xaxis.set_major_locator(MaxNLocator(9, integer=True))
     axes.yaxis.set_visible(False)
