@@ -237,7 +237,9 @@ class BM25Index:
                 f"key at {self.newest}",
                 fix="Index only rows that are earlier than every query (the retrieval set)",
             )
-        skip = self._skipped(owner, len(queries))
+        # Like queries after one another read the same lists, which are then still in the cache.
+        order = np.lexsort(queries.T[::-1])
+        queries, skip = queries[order], self._skipped(owner, len(queries))[order]
         multipliers = self._multipliers(weights)
         rank = np.full((len(queries), k), -1, dtype=np.int32)
         score = np.zeros((len(queries), k))
@@ -261,7 +263,8 @@ class BM25Index:
         else:
             with ThreadPoolExecutor(workers) as pool:
                 list(pool.map(work, parts[1:]))
-        return Retrieved(np.where(rank >= 0, self._row_of[rank], -1), score)
+        back = np.argsort(order)
+        return Retrieved(np.where(rank >= 0, self._row_of[rank], -1)[back], score[back])
 
     def _skipped(self, owner: np.ndarray | None, queries: int) -> np.ndarray:
         if owner is None:

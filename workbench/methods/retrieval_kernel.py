@@ -139,6 +139,8 @@ def _shortest_list(pattern, active, query, keys, low, high, pair_of, pairs, pair
         if pair_high[pair] - pair_low[pair] < end - begin:
             chosen, begin, end = pair, pair_low[pair], pair_high[pair]
             bits = (1 << first) | (1 << bit)
+            if end - begin <= READ_WHOLE:
+                break
     return chosen, bits, begin, end
 
 
@@ -156,11 +158,12 @@ def _pattern_of(rank, keys, query, active):
 def _read_whole(listed, skip_owner, query, active, keys, owner, scores, done, best_score, best_rank, held):
     """Offer every row of a short list whose pattern is not done yet; returns the rows held."""
     for rank in listed:
-        if owner[rank] == skip_owner:
-            continue
         pattern = _pattern_of(rank, keys, query, active)
-        if not done[pattern] and scores[pattern] > 0.0:
-            held = _offer(scores[pattern], rank, best_score, best_rank, held)
+        score = scores[pattern]
+        if done[pattern] or score <= 0.0 or (held == len(best_score) and score < best_score[-1]):
+            continue
+        if owner[rank] != skip_owner:  # asked last: another array, another cache miss
+            held = _offer(score, rank, best_score, best_rank, held)
     return held
 
 
@@ -172,7 +175,7 @@ def _read_pattern(
     wanted, read = len(best_score), 0
     for rank in listed:
         read += 1
-        if owner[rank] != skip_owner and _pattern_of(rank, keys, query, active) == pattern:
+        if _pattern_of(rank, keys, query, active) == pattern and owner[rank] != skip_owner:
             held = _offer(score, rank, best_score, best_rank, held)
             wanted -= 1
             if wanted == 0:

@@ -1,0 +1,127 @@
+"""Every figure notebook, run by papermill at a tiny setting with one seed: what it leaves and finds."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from workbench.lab.execute import Job, run_jobs
+from workbench.lab.notebooks import Notebook, find
+from workbench.lab.places import PACKAGE, Places
+from workbench.lab.runs import GENERATED
+
+BOOKS = {name: book for name, book in find(Places(PACKAGE.parent)).items() if book.figure}
+SEED = 3
+TINY = {  # what makes a notebook tiny; the others get the smallest world
+    "lift_retrieval_speed": {"largest": 3_000},
+}
+NO_TABLE = {"lift_context_timeline"}  # drawings of events, not of numbers
+
+
+@pytest.fixture(scope="module", params=sorted(BOOKS))
+def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """The notebook's picture: its files' stem, its provenance and its table."""
+    name = request.param
+    folder = tmp_path_factory.mktemp(name)
+    (folder / "notebooks").mkdir()
+    job = Job(BOOKS[name], {"seed": SEED, **TINY.get(name, {"dataset": "world:tiny"})})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORKBENCH_FIGURES", str(folder / "figures"))
+        patch.delenv("WORKBENCH_DATA", raising=False)  # the same with and without real data at hand
+        patch.setenv("WORKBENCH_CACHE", str(folder / "cache"))
+        (ended,) = run_jobs([job], Places(folder))
+    assert not ended.error, ended.error
+    found = sorted((folder / "figures").glob(f"{name}__*.json"))
+    assert found, f"{name} keeps no picture of its own name"
+    stem = found[0].with_suffix("")
+    table = stem.with_suffix(".csv")
+    return SimpleNamespace(
+        name=name,
+        job=job,
+        stem=stem,
+        provenance=json.loads(found[0].read_text()),
+        table=pd.read_csv(table) if table.exists() else None,
+    )
+
+
+def only(name: str) -> pytest.MarkDecorator:
+    """Run a test for one notebook, which has to be there."""
+    return pytest.mark.parametrize("ran", [name], indirect=True)
+
+
+def test_there_are_figure_notebooks() -> None:
+    assert set(TINY) | NO_TABLE < set(BOOKS)
+
+
+def test_the_picture_and_its_table_are_there(ran: SimpleNamespace) -> None:
+    png = ran.stem.with_suffix(".png").read_bytes()
+    assert png.startswith(b"\x89PNG")
+    width, height = int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
+    assert min(width, height) > 400
+    assert (ran.table is None) == (ran.name in NO_TABLE)
+    assert ran.table is None or len(ran.table) > 0
+    files = {Path(file).suffix for file in ran.provenance["files"]}
+    assert all(ran.stem.with_suffix(suffix).stat().st_size > 0 for suffix in files)
+
+
+def test_the_provenance_is_whole(ran: SimpleNamespace) -> None:
+    about = ran.provenance
+    assert about["notebook"].removeprefix("figures/") == ran.name
+    assert (about["seed"], about["profile"], about["run"]) == (SEED, "quick", ran.job.key)
+    assert about["alt"].strip()
+    assert re.fullmatch(r"[0-9a-f]{40}|unknown", about["commit"])
+    assert 0 < about["seconds"] < 60
+    if about["dataset"] == GENERATED:
+        assert about["fingerprint"] is None
+    else:
+        assert re.fullmatch(r"[0-9a-f]{16}", about["fingerprint"])
+        assert about["dataset"] == "world:tiny"
+    given = {key: value for key, value in ran.job.given.items() if key not in ("seed", "dataset")}
+    assert given.items() <= about["configuration"].items()
+
+
+def test_the_notebook_declares_what_every_figure_notebook_declares(ran: SimpleNamespace) -> None:
+    book: Notebook = ran.job.notebook
+    assert {
+        "profile": "quick",
+        "dataset": None,
+        "seed": 0,
+        "device": "auto",
+    }.items() <= book.parameters.items()
+    assert {"quick", "real", "paper"} == set(book.datasets)
+
+
+@only("lift_retrieval_speed")
+def test_an_index_is_faster_than_scoring_every_row(ran: SimpleNamespace) -> None:
+    speed = ran.table.pivot(index="keys", columns="system", values="queries_per_second")
+    assert list(speed.index) == [1_000, 3_000]
+    assert set(speed.columns) == {"workbench", "bm25s", "rank-bm25"}
+    assert speed.loc[3_000, "workbench"] > 10 * speed.loc[3_000, "rank-bm25"]
+    assert speed["rank-bm25"].between(5, 1e5).all()
+    assert ran.table["build_s"].between(1e-6, 10).all()
+
+
+@only("lift_table1_datasets")
+def test_lift_s_table_holds_the_printed_numbers_and_the_world(ran: SimpleNamespace) -> None:
+    instances = ran.table[ran.table["metric"] == "instances"].set_index("dataset")
+    assert instances.loc["Taobao", "published"] == 100_150_807
+    assert 4_000 < instances.loc["world:tiny", "ours"] < 6_000
+    real = ran.table[ran.table["state"] != "generated"]
+    assert set(real["state"]) == {"not looked for"}
+    assert real["ours"].isna().all(), "a number for files that nobody looked at"
+
+
+@only("dualrec_table1_datasets")
+def test_dualrec_s_table_holds_the_printed_numbers_and_the_world(ran: SimpleNamespace) -> None:
+    numbers = ran.table.pivot(index="dataset", columns="metric", values=["published", "ours"])
+    assert numbers.loc["Beauty", ("published", "interactions")] == 198_502
+    world = numbers.loc["world:tiny", "ours"]
+    assert world["users"] == 80
+    assert world["density_pct"] == pytest.approx(
+        100 * world["interactions"] / (world["users"] * world["items"])
+    )
