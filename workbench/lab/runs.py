@@ -160,7 +160,9 @@ class Run:
         if not alt.strip():
             raise ConfigError(f"the picture {name!r} needs an alt text: say what it shows")
         dataset = self.dataset if data is None else data.name
-        stem = f"{name}__{re.sub('[^a-z0-9]+', '-', dataset.lower())}"
+        # Numbers of one's own making differ by profile, as other pictures differ by data set.
+        what = f"{dataset} {self.profile}" if dataset == GENERATED else dataset
+        stem = f"{name}__{re.sub('[^a-z0-9]+', '-', what.lower())}"
         files = {f"{stem}.png": _drawn(fig, "png")}
         if vector:
             files[f"{stem}.svg"] = _drawn(fig, "svg")
