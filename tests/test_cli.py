@@ -153,14 +153,20 @@ class TestRun:
         sign = lessons.root / "started"
         source = f"import os, pathlib, time\npathlib.Path({str(sign)!r}).write_text(str(os.getpid()))"
         lessons.write("01_long", lessons.md("# Long"), lessons.code(f"{source}\ntime.sleep(300)"))
-        command = [sys.executable, "-m", "workbench.cli", "run", "01"]
+        # A shell starts background jobs with SIGINT ignored, and children inherit that: undo it.
+        listening = (
+            "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+            "runpy.run_module('workbench.cli', run_name='__main__')"
+        )
+        command = [sys.executable, "-c", listening, "run", "01"]
         run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
             _wait_until(lambda: sign.exists() and sign.read_text())
             run.send_signal(signal.SIGINT)
-            _, err = run.communicate(timeout=30)
+            _, err = run.communicate(timeout=60)
         finally:
             run.kill()
+            run.communicate()
         assert run.returncode == 130
         assert err == "interrupted; what finished is kept, --resume goes on\n"
         assert not list((lessons.root / "runs").rglob("*.*"))

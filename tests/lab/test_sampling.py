@@ -25,15 +25,16 @@ def asked(log):
 def test_each_question_is_a_test_click_with_what_the_user_clicked_before(log, asked):
     """Against a plain walk through the log."""
     start = global_time_split(log).test.start
-    clicked: dict[int, list[int]] = {}
+    clicked: dict[int, list[tuple[int, int]]] = {}
     questions = []
     for row in range(len(log)):
         user, item = int(log.user[row]), int(log.item[row])
         if log.label[row]:
-            before = clicked.setdefault(user, [])
+            earlier = clicked.setdefault(user, [])
+            before = [other for time, other in earlier if time < log.timestamp[row]]  # not of its own second
             if row >= start and before:
                 questions.append((user, item, *(before[-5:] + [0] * 5)[:5]))
-            before.append(item)
+            earlier.append((log.timestamp[row], item))
     found = list(zip(asked.user, asked.target, *asked.recent.T, strict=True))
     assert len(found) == 300
     assert set(found) <= set(questions)
