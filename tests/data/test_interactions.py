@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import decimal
 import time
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,8 +17,9 @@ from workbench.data.interactions import Interactions
 from workbench.errors import ConfigError, DataError
 
 IDS = st.one_of(
-    st.lists(st.integers(0, 2**40), min_size=1, max_size=6, unique=True),
-    st.lists(st.text(min_size=1, max_size=3), min_size=1, max_size=6, unique=True),
+    st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=6, unique=True),
+    st.lists(st.text(min_size=1, max_size=3).filter(str.strip), min_size=1, max_size=6, unique=True),
+    st.lists(st.sampled_from(["unknown", "None", "0", "a"]), min_size=1, max_size=4, unique=True),
 )
 
 
@@ -103,6 +106,11 @@ def test_codes_do_not_depend_on_the_kind_of_column() -> None:
     assert built[0].vocabularies["city"].tolist() == ["unknown", "buy", "cart", "pv"]
 
 
+def objects(*values: object) -> pd.Series:
+    """A column that pandas keeps as it is."""
+    return pd.Series(values, dtype=object)
+
+
 BAD = {
     "no such column": (lambda f: f.drop(columns="item"), "the column is missing", None, "item"),
     "no rows": (lambda f: f.iloc[:0], "no rows", None, None),
@@ -126,11 +134,35 @@ BAD = {
         2,
         "user",
     ),
-    "decimal id": (lambda f: f.assign(user=[7.0, 7.5, 3, 9]), "not floating", None, "user"),
-    "mixed ids": (lambda f: f.assign(user=[7, "7", 3, 9]), "not mixed", None, "user"),
-    "flags as ids": (lambda f: f.assign(user=[True, False, True, False]), "not boolean", None, "user"),
+    "decimal id": (lambda f: f.assign(user=[7.0, 7.5, 3, 9]), "of type float", 1, "user"),
+    "mixed ids": (lambda f: f.assign(user=[7, "7", 3, 9]), "of type str", 2, "user"),
+    "mixed categories": (lambda f: f.assign(user=pd.Categorical([7, 7, "7", 9])), "of type str", 3, "user"),
+    "flags as ids": (lambda f: f.assign(user=[True, False, True, False]), "of type bool", 1, "user"),
+    # Hashing takes these for the number 7, so that they must be seen before it.
+    "a decimal 7": (lambda f: f.assign(user=objects(7, 3, 7.0, 9)), "of type float", 3, "user"),
+    "True for 1": (lambda f: f.assign(user=objects(1, 2, 3, True)), "of type bool", 4, "user"),
+    "lists as ids": (lambda f: f.assign(user=objects([7], [7], [3], [9])), "of type list", 1, "user"),
+    "one list": (lambda f: f.assign(user=objects(7, 7, [3], 9)), "of type list", 3, "user"),
+    "a span as id": (lambda f: f.assign(user=objects(7, np.timedelta64(7), 3, 9)), "timedelta64", 2, "user"),
+    "Arrow lists": (
+        lambda f: f.assign(user=pd.Series([[7], [7], [3], [9]], dtype=pd.ArrowDtype(pa.list_(pa.int64())))),
+        "of type list",
+        1,
+        "user",
+    ),
+    "bytes as ids": (lambda f: f.assign(city=objects(b"x", b"y", b"x", b"x")), "of type bytes", 1, "city"),
+    "times as ids": (lambda f: f.assign(user=pd.to_datetime([7, 7, 3, 9])), "of type Timestamp", 1, "user"),
+    "huge id": (lambda f: f.assign(user=objects(7, 2**64, 3, 9)), "does not fit in 64 bits", 2, "user"),
+    "huge negative id": (lambda f: f.assign(user=objects(7, 7, -(2**70), 2**70)), "negative", 3, "user"),
     "empty id": (lambda f: f.assign(city=["x", "x", "x", ""]), "the id is empty", 4, "city"),
+    "blank id": (lambda f: f.assign(city=["x", " \t", "x", "x "]), "only white space", 2, "city"),
+    "half a character": (lambda f: f.assign(city=objects("x", "y", "\ud800", "x")), "not valid", 3, "city"),
     "label": (lambda f: f.assign(label=[1, 0, 2, 1]), "the label is 2", 3, "label"),
+    "missing label": (lambda f: f.assign(label=[1, 0, np.nan, 1]), "a value is missing", 3, "label"),
+    "half a label": (lambda f: f.assign(label=[1, 0, 1, 0.5]), "the label is 0.5", 4, "label"),
+    "label as text": (lambda f: f.assign(label=["1", "0", "1", "0"]), "the label is '1'", 1, "label"),
+    "complex label": (lambda f: f.assign(label=[1 + 0j, 0, 1, 0]), "not complex", 1, "label"),
+    "complex objects": (lambda f: f.assign(label=objects(1, 0, 1 + 0j, 0)), "not object", 1, "label"),
     "negative time": (lambda f: f.assign(timestamp=[1, -2, 3, 4]), "negative", 2, "timestamp"),
     "milliseconds": (lambda f: f.assign(timestamp=[1, 2, 3, 10**12]), "in the future", 4, "timestamp"),
     "missing time": (
@@ -140,6 +172,23 @@ BAD = {
         "timestamp",
     ),
     "decimal time": (lambda f: f.assign(timestamp=[1, 2, 3, 4.5]), "whole seconds", 1, "timestamp"),
+    "unsigned time": (
+        lambda f: f.assign(timestamp=np.array([1, 2, 2**63 + 5, 4], np.uint64)),
+        "the time 9223372036854775813 lies in the future",
+        3,
+        "timestamp",
+    ),
+    "number as column": (lambda f: f.rename(columns={"city": 5}), "must be strings, not 5", None, None),
+    "column levels": (
+        lambda f: f.set_axis(pd.MultiIndex.from_product([f.columns, [""]]), axis=1),
+        r"must be strings, not \('user', ''\)",
+        None,
+        None,
+    ),
+    "column twice": (lambda f: pd.concat([f, f[["item"]]], axis=1), "two columns", None, "item"),
+    "extra twice": (lambda f: pd.concat([f, f[["city"]]], axis=1), "two columns", None, "city"),
+    # Column names come before what is in the columns.
+    "twice and bad": (lambda f: pd.concat([f, f[["city"]] * 0], axis=1), "two columns", None, "city"),
     "repeated": (lambda f: f.iloc[[0, 1, 2, 1]], "repeats an earlier one", 4, None),
 }
 
@@ -150,6 +199,70 @@ def test_what_is_wrong_is_named_with_its_place(fault: str) -> None:
     with pytest.raises(DataError, match=told) as error:
         Interactions.from_frame(spoil(table()), name="toy", file="log.csv")
     assert (error.value.file, error.value.row, error.value.column) == ("log.csv", row, column)
+
+
+def test_moments_are_refused_with_the_way_to_seconds() -> None:
+    """The advice in the message does what it says, whatever the unit and the zone."""
+    moments = pd.Series(pd.to_datetime([20, 10, 20, 5], unit="s"))
+    zoned = moments.dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo")
+    arrow = moments.astype("timestamp[us][pyarrow]")
+    for times in (moments, moments.astype("datetime64[ns]"), zoned, arrow):
+        frame = table(timestamp=times)
+        with pytest.raises(DataError, match=r"not (datetime64|timestamp)") as error:
+            Interactions.from_frame(frame, name="toy")
+        advice = error.value.fix.removeprefix("For seconds since 1970 write ")
+        frame["timestamp"] = eval(advice, {"frame": frame})
+        assert Interactions.from_frame(frame, name="toy").timestamp.tolist() == [5, 10, 20, 20]
+
+
+def test_places_go_up_to_the_largest_int64() -> None:
+    places = np.array([3, 2, 1, 2**63 - 1], np.uint64)
+    data = Interactions.from_frame(table(timestamp=places), name="toy", clock="order")
+    assert data.timestamp.tolist() == [1, 2, 3, 2**63 - 1]
+    places[1] += 2**63
+    with pytest.raises(DataError, match="the time 9223372036854775810 does not fit in int64") as error:
+        Interactions.from_frame(table(timestamp=places), name="toy", clock="order")
+    assert error.value.row == 2
+
+
+def test_labels_of_any_real_kind() -> None:
+    for dtype in ("bool", "float64", "Int8", "boolean", "uint8", "Sparse[int64]", "int64[pyarrow]"):
+        frame = table(label=pd.Series([1, 0, 1, 0]).astype(dtype))
+        assert Interactions.from_frame(frame, name="toy").label.tolist() == [0, 0, 1, 1]
+    with pytest.raises(DataError, match='Write astype\\("int8"\\)'):
+        Interactions.from_frame(table(label=objects(*[decimal.Decimal(1)] * 4)), name="toy")
+
+
+@pytest.mark.parametrize("ids", [["b", "unknown", "b", "c"], [2, 0, 2, 5]])
+def test_an_id_that_looks_like_the_placeholder_is_a_value_like_any_other(ids: list[object]) -> None:
+    """Only code 0 is no value: it gives None, never the word or number that fills its place."""
+    data = Interactions.from_frame(table(item=ids), name="toy")
+    raw = data.vocabularies["item"]
+    assert raw[0] in raw[1:]
+    assert data.to_frame()["item"].tolist() == [ids[k] for k in data.source_row]
+    assert [data.value("item", code) for code in data.item] == data.to_frame()["item"].tolist()
+    assert data.value("item", 0) is None
+    item = data.item.copy()
+    item[1] = 0  # the row of "unknown" or 0
+    columns = {**data.columns, "item": item}
+    unseen = Interactions(columns, data.vocabularies, data.timestamp, data.label, "toy")
+    frame = unseen.to_frame()
+    assert frame["item"].isna().tolist() == [False, True, False, False]
+    assert frame["item"].dropna().tolist() == [data.value("item", code) for code in item if code]
+    assert frame["user"].tolist() == data.to_frame()["user"].tolist()
+    with pytest.raises(DataError, match="a value is missing") as error:
+        Interactions.from_frame(frame, name="toy")
+    assert (error.value.row, error.value.column) == (2, "item")
+
+
+def test_a_code_nobody_has_is_refused() -> None:
+    data = Interactions.from_frame(table(), name="toy")
+    for code in (-1, 4):
+        with pytest.raises(DataError, match=f"there is no code {code}; codes go to 3") as error:
+            data.value("item", code)
+        assert error.value.column == "item"
+    with pytest.raises(ConfigError, match="unknown field 'town'"):
+        data.value("town", 1)
 
 
 def test_repeated_rows_can_be_kept() -> None:
@@ -172,27 +285,26 @@ def test_parts_keep_codes_and_order() -> None:
         data.rows(np.array([2, 0]))
 
 
-def test_rows_out_of_order_are_refused_with_their_number() -> None:
-    column = np.array([1, 2, 1], np.int32)
-    words = {"user": np.array([0, 5, 6]), "item": np.array([0, 5, 6])}
-    kwargs = {"vocabularies": words, "label": np.ones(3, np.int8), "name": "toy"}
-    for stamps in ([1, 1, 1], [1, 2, 1]):
-        with pytest.raises(DataError, match="not sorted") as error:
-            Interactions({"user": column, "item": column}, timestamp=np.array(stamps), **kwargs)
-        assert error.value.row == 3
-    with pytest.raises(DataError, match="'item' is missing"):
-        Interactions({"user": column}, timestamp=np.array([1, 2, 3]), **kwargs)
-    with pytest.raises(DataError, match="values for 3 rows") as error:
-        Interactions({"user": column, "item": column[:2]}, timestamp=np.array([1, 2, 3]), **kwargs)
-    assert error.value.column == "item"
-
-
 def test_the_fingerprint_changes_with_any_value() -> None:
     one = Interactions.from_frame(table(), name="toy").fingerprint
     assert one == Interactions.from_frame(table(), name="other name").fingerprint
     changes = {"label": [1, 0, 1, 1], "timestamp": [20, 10, 20, 6], "city": ["y", "y", "x", "x"]}
     others = [Interactions.from_frame(table(**{k: v}), name="toy").fingerprint for k, v in changes.items()]
-    assert len({one, *others}) == 4
+    about = [{"label_rule": "1 = x"}, {"label_rule": "1 = y"}, {"clock": "order"}]
+    others += [Interactions.from_frame(table(), name="toy", **words).fingerprint for words in about]
+    assert len({one, *others}) == 7
+
+
+def test_ids_of_any_integer_type_are_one_table() -> None:
+    """Also those only an unsigned or a Python number holds."""
+    for ids in ([7, 7, 3, 9], [7, 2**63, 3, 2**64 - 1]):
+        users = [pd.Series(ids, dtype=dtype) for dtype in ("uint64", "UInt64", object, "uint64[pyarrow]")]
+        if max(ids) < 2**63:
+            users += [pd.Series(ids, dtype=dtype) for dtype in ("int64", "int8", "Sparse[int64]", "category")]
+        built = [Interactions.from_frame(table(user=user), name="toy") for user in users]
+        assert len({data.fingerprint for data in built}) == 1
+        assert len({data.vocabularies["user"].dtype for data in built}) == 1
+        assert built[0].vocabularies["user"].tolist() == [0, *sorted(set(ids))]
 
 
 def test_a_million_rows_take_seconds() -> None:

@@ -266,6 +266,8 @@ class _Runner:
             on_cell_start=self._on_cell,
             # Kernels warn, in the middle of our lines, when others on the machine could listen in.
             config=Config({"KernelManager": {"transport_encryption": "auto"}}),
+            # A kernel is interrupted before it is shut down, and some say so as an error.
+            extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
         )
         self.client.execute(env=self.env)
 
