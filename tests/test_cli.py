@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import workbench.lab.benchmarks
+import workbench.show.benchmarks
 from workbench.cli import app
 from workbench.lab import bench, execute
 from workbench.lab.bench import Measurement

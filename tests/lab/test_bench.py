@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+import workbench.lab.benchmarks  # noqa: F401  (registers before a test swaps the registry for a toy)
 from workbench.errors import ConfigError
 from workbench.lab import bench
 from workbench.lab.bench import Measurement, Timing, compare, measure
