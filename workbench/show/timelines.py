@@ -100,7 +100,9 @@ def context_timeline(lines: Timelines, title: str | None = None, subtitle: str =
         _draw_chips(chips, lines, min(9.0, 0.5 * row))
         axes.set_ylim(neighbours + 0.7, -0.8)
         default = "Others stood where this user stands: their future shows what came next"
-        figure.text(0.012, 1 - 0.10 / height, title or default, va="top", fontsize=14, weight="bold")
+        figure.suptitle(
+            title or default, x=0.012, y=1 - 0.10 / height, ha="left", va="top", fontsize=14, weight="bold"
+        )
         figure.text(0.012, 1 - 0.42 / height, subtitle, va="top", fontsize=10.5, color=style.MUTED)
     return figure
 
