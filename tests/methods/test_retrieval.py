@@ -51,6 +51,20 @@ def test_five_rows_by_hand():
     assert got == pytest.approx([two + one, two, two, two, 0])
 
 
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("copies", [1, 100])
+def test_the_newest_wins_between_equal_scores_of_different_fields(flip, copies):
+    """A row that matches only item 1 and one that matches only city 1, both worth the same IDF.
+
+    With 100 copies the lists are long ones, which are not read whole.
+    """
+    old, new, other = [[1, 2]] * copies, [[2, 1]] * copies, [[3, 3]] * (3 * copies)
+    keys = np.array(old + new + other)[:, ::-1] if flip else np.array(old + new + other)
+    time = np.concatenate([np.zeros(copies), np.ones(copies), np.zeros(3 * copies)]).astype(int)
+    rows, _ = search_one(BM25Index(keys, time), [1, 1], 1)
+    assert rows == [copies]  # the first row of the newer second
+
+
 def test_every_field_of_the_sum_counts():
     """Fails if the index matched on the rarest field alone (the idea of Eq. 12 is the sum)."""
     keys = np.array([[1, 1], [1, 2], [2, 1], [3, 3], [4, 3], [5, 4], [6, 5]])
