@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from workbench.data import item_names
 from workbench.data.histories import Histories
 from workbench.data.splits import global_time_split
 from workbench.data.world import make_world
@@ -25,7 +26,7 @@ def tiny():
 def gathered(tiny, row, k=5):
     _, _, retriever, own = tiny
     contexts = retriever.retrieve(np.array([row]), k, LENGTH)
-    return contexts, gather(retriever, own, row, contexts, LENGTH)
+    return contexts, gather(retriever, own, row, contexts, LENGTH, item_names("world:tiny", retriever.log))
 
 
 def test_every_line_holds_its_users_events_next_to_now(tiny):
@@ -52,6 +53,14 @@ def test_chips_add_up_to_the_score(tiny):
     np.testing.assert_allclose(lines.matched @ lines.idf, lines.scores)
 
 
+def test_the_picture_says_who_stands_before_what(tiny):
+    log, row = tiny[0], int(tiny[1].rows("test")[2])
+    _, lines = gathered(tiny, row)
+    asked = f"User {log.value('user', log.user[row])} in front of item {log.value('item', log.item[row])}"
+    assert lines.question.startswith(asked)
+    assert lines.question in [text.get_text() for text in context_timeline(lines).texts]
+
+
 def test_upcoming_counts_neighbours_not_events(tiny):
     log = tiny[0]
     _, lines = gathered(tiny, int(tiny[1].rows("test")[0]))
@@ -65,15 +74,17 @@ def test_upcoming_counts_neighbours_not_events(tiny):
 
 def test_the_picture_marks_every_event_once(tiny):
     _, lines = gathered(tiny, int(tiny[1].rows("test")[1]))
-    figure = context_timeline(lines, subtitle="a test")
+    figure = context_timeline(lines)
     drawn = sum(len(marks.get_xdata()) for marks in figure.axes[0].lines if marks.get_marker() == "o")
     assert drawn == (lines.past != NOTHING).sum() + (lines.future != NOTHING).sum() + len(lines.scores)
     assert "clicked" in figure.axes[0].get_xlabel()
 
 
 def test_the_explorer_answers_every_knob(tiny):
-    _, split, retriever, _ = tiny
-    explorer = retrieval_explorer(retriever, split.rows("test")[:8], k=4, length=5)
+    log, split, retriever, _ = tiny
+    explorer = retrieval_explorer(
+        retriever, split.rows("test")[:8], item_names("world:tiny", log), k=4, length=5
+    )
     shown, numbers = explorer._picture.value, explorer._numbers.value
     assert "K = 4, L = 5" in numbers
     for name, value in (("K", 7), ("L", 9), ("target", 3), ("category", 2.5), ("item", 0.0)):
@@ -86,7 +97,9 @@ def test_the_explorer_answers_every_knob(tiny):
 
 
 def test_the_explorer_leaves_a_still_picture_for_pages_without_widgets(tiny):
-    explorer = retrieval_explorer(tiny[2], tiny[1].rows("test")[:2], k=3, length=4)
+    explorer = retrieval_explorer(
+        tiny[2], tiny[1].rows("test")[:2], item_names("world:tiny", tiny[0]), k=3, length=4
+    )
     bundle = explorer._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert bundle["image/png"].startswith("iVBOR")

@@ -3,7 +3,7 @@
 from workbench.data.interactions import Interactions
 from workbench.errors import DataError
 
-__all__ = ["DataError", "Interactions", "load"]
+__all__ = ["DataError", "Interactions", "item_names", "load"]
 
 
 def load(dataset: str, seed: int = 0) -> Interactions:
@@ -23,3 +23,12 @@ def load(dataset: str, seed: int = 0) -> Interactions:
     from workbench.data.sources import load_source
 
     return load_source(dataset)
+
+
+def item_names(dataset: str, log: Interactions) -> list[str]:
+    """A printable name for every item code: the title where the data set has titles, else "item <id>"."""
+    from workbench.data.sources import SOURCES, titles
+
+    if dataset in SOURCES and SOURCES[dataset].titles is not None:
+        return titles(dataset, log).tolist()
+    return [f"item {raw}" for raw in log.vocabularies["item"]]

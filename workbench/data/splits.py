@@ -14,7 +14,7 @@ import numpy as np
 
 from workbench.data.histories import Histories
 from workbench.data.interactions import Interactions
-from workbench.errors import ConfigError, DataError
+from workbench.errors import ConfigError, DataError, unknown
 
 PARTS = ("retrieval", "train", "validation", "test")
 
@@ -31,7 +31,7 @@ class TimeSplit:
     def rows(self, part: str) -> np.ndarray:
         """(n_part,) int64 row numbers of a part."""
         if part not in PARTS:
-            raise ConfigError(f"unknown part {part!r}; known: {', '.join(PARTS)}")
+            raise unknown("part", part, PARTS)
         piece = getattr(self, part)
         return np.arange(piece.start, piece.stop)
 

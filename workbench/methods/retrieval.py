@@ -148,16 +148,15 @@ class BM25Index:
         if len(set(self.fields)) < width:
             raise ConfigError(f"field names must differ: {', '.join(self.fields)}")
         time = _whole(time, "times")
-        if owner is not None and _whole(owner, "owners").min() < 0:
+        self._has_owner = owner is not None
+        owner = _whole(owner, "owners") if self._has_owner else np.zeros(rows, np.int64)
+        if owner.min() < 0:
             raise DataError("owners must be user codes from 0")
         self.newest = int(time.max())
         # From here on a row is known by its age: rank 0 is the newest, ties by row number.
         self._row_of = np.lexsort((np.arange(rows), -time))
         self._keys = np.ascontiguousarray(keys[self._row_of], dtype=np.int32)
-        self._has_owner = owner is not None
-        self._owner = (
-            np.asarray(owner, dtype=np.int64)[self._row_of] if owner is not None else np.zeros(rows, np.int64)
-        )
+        self._owner = owner[self._row_of]
         self._build(idf)
 
     def __len__(self) -> int:

@@ -10,6 +10,7 @@ from time import perf_counter
 import numpy as np
 from ipywidgets import Widget
 
+from workbench.data import item_names
 from workbench.data.histories import Histories
 from workbench.data.splits import global_time_split
 from workbench.data.world import make_world
@@ -33,14 +34,15 @@ def explorer(size: str) -> Iterator[Measurement]:
     log = make_world("tiny" if size == "tiny" else "small").interactions
     split = global_time_split(log)
     retriever, own = Retriever(log, split), Histories.of(log)
-    shown = retrieval_explorer(retriever, split.rows("test")[:200])
+    names = item_names("world", log)
+    shown = retrieval_explorer(retriever, split.rows("test")[:200], names)
     changes = {"tiny": 3, "quick": 30, "full": 100}[size]
     random = np.random.default_rng(0)
     answers, pictures = np.empty((2, ROUNDS, changes))
     for place in np.ndindex(answers.shape):
         _turn(random, shown)
         answers[place] = shown.seconds[-1]
-        pictures[place] = _picture_alone(shown, retriever, own, split.rows("test"))
+        pictures[place] = _picture_alone(shown, retriever, own, split.rows("test"), names)
     for label, share in (("median", 0.5), ("95th percentile", 0.95)):
         case = f"{label} of {changes} changes"
         answer, picture = (_timing(np.quantile(each, share, axis=1)) for each in (answers, pictures))
@@ -57,16 +59,18 @@ def _turn(random: np.random.Generator, shown: Explorer) -> None:
     knob.value = others[random.integers(len(others))]
 
 
-def _picture_alone(shown: Explorer, retriever: Retriever, own: Histories, rows: np.ndarray) -> float:
+def _picture_alone(
+    shown: Explorer, retriever: Retriever, own: Histories, rows: np.ndarray, names: list[str]
+) -> float:
     """Seconds to draw what the explorer shows now, its timelines given."""
     weights = {name: value for name, value in shown.values.items() if name in retriever.fields}
     target, k, length = (shown.values[name] for name in ("target", "K", "L"))
     row = int(rows[target - 1])
     contexts = retriever.retrieve(np.array([row]), k, length, weights=weights)
-    lines = gather(retriever, own, row, contexts, length, weights)
+    lines = gather(retriever, own, row, contexts, length, names, weights)
     gc.disable()  # as the explorer does while it draws
     began = perf_counter()
-    png(context_timeline(lines, subtitle="User 0 in front of item 0: filled or hollow?"))
+    png(context_timeline(lines))
     took = perf_counter() - began
     gc.enable()
     return took

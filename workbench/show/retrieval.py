@@ -14,18 +14,13 @@ from workbench.show.explorer import Explorer, dial, slider
 from workbench.show.timelines import Timelines, context_timeline, gather, upcoming
 
 
-def item_names(log) -> list[str]:
-    """A printable name for every item code: the raw id unless the data set knows better."""
-    return [f"item {value}" for value in log.vocabularies["item"]]
-
-
 def retrieval_explorer(
     retriever: Retriever,
     rows: Sequence[int],
+    names: Sequence[str],
     *,
     k: int = 10,
     length: int = 20,
-    names: Sequence[str] | None = None,
 ) -> Explorer:
     """Explore what the retriever finds for some target rows (test rows, say).
 
@@ -33,18 +28,13 @@ def retrieval_explorer(
     fresh search of the whole retrieval set.
     """
     log, own = retriever.log, Histories.of(retriever.log)
-    names = item_names(log) if names is None else names
     most = min(30, len(retriever.index))
 
     def draw(target: int, K: int, L: int, **weights: float) -> tuple[Figure, str]:
         row = int(rows[target - 1])
         contexts = retriever.retrieve(np.array([row]), K, L, weights=weights)
-        lines = gather(retriever, own, row, contexts, L, weights)
-        item = names[log.item[row]]
-        subtitle = (
-            f"User {log.value('user', log.user[row])} in front of {item}: filled or hollow?   ({log.name})"
-        )
-        return context_timeline(lines, subtitle=subtitle), _numbers(lines, K, L, log.item, names)
+        lines = gather(retriever, own, row, contexts, L, names, weights)
+        return context_timeline(lines), _numbers(lines, K, L, log.item, names)
 
     knobs = {"target": slider("target", 1, 1, len(rows)), "K": slider("K", k, 1, most)}
     knobs["L"] = slider("L", length, 1, 50)

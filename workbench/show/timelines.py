@@ -27,7 +27,7 @@ class Timelines:
     now : (K,) labels of the retrieved rows. scores : (K,). matched : (K, M) bool. idf : (M,) what a
         match on each field is worth for this query, field weights included.
     future_rows : (K, L) row numbers behind ``future``, -1 where there is none.
-    filled : what a filled mark means (a label of 1).
+    filled : what a filled mark means (a label of 1). question : what is asked about the target.
     """
 
     past: np.ndarray
@@ -41,6 +41,7 @@ class Timelines:
     names: tuple[str, ...]
     future_rows: np.ndarray
     filled: str
+    question: str
 
 
 def gather(
@@ -49,13 +50,16 @@ def gather(
     row: int,
     contexts: Contexts,
     length: int,
+    names: Sequence[str],
     weights: dict[str, float] | None = None,
 ) -> Timelines:
     """Collect the timelines of one target row from its retrieved contexts (a batch of one).
 
-    own : histories of the whole log, from which the target user's own past is read.
+    own : histories of the whole log, from which the target user's own past is read. names : item code
+    -> name to print.
     """
     log = retriever.log
+    who, what = log.value("user", log.user[row]), names[log.item[row]]
     rows = contexts.rows[0][contexts.rows[0] >= 0]
     kept = len(rows)
     past_rows = _right_aligned(contexts.events("history", length)[0][:kept])
@@ -76,10 +80,11 @@ def gather(
         names=tuple(str(log.value("user", code)) for code in log.user[np.append(row, rows)]),
         future_rows=future_rows,
         filled=log.positive,
+        question=f"User {who} in front of {what}: filled or hollow?   ({log.name})",
     )
 
 
-def context_timeline(lines: Timelines, title: str | None = None, subtitle: str = "") -> Figure:
+def context_timeline(lines: Timelines) -> Figure:
     """Draw the target and its neighbours as aligned timelines, past left, future right.
 
     A filled mark is a label of 1, a hollow one of 0; dark blue past events are items the target user met
@@ -99,11 +104,9 @@ def context_timeline(lines: Timelines, title: str | None = None, subtitle: str =
         _draw_lines(axes, lines, length, row)
         _draw_chips(chips, lines, min(9.0, 0.5 * row))
         axes.set_ylim(neighbours + 0.7, -0.8)
-        default = "Others stood where this user stands: their future shows what came next"
-        figure.suptitle(
-            title or default, x=0.012, y=1 - 0.10 / height, ha="left", va="top", fontsize=14, weight="bold"
-        )
-        figure.text(0.012, 1 - 0.42 / height, subtitle, va="top", fontsize=10.5, color=style.MUTED)
+        title = "Others stood where this user stands: their future shows what came next"
+        figure.suptitle(title, x=0.012, y=1 - 0.10 / height, ha="left", va="top", fontsize=14, weight="bold")
+        figure.text(0.012, 1 - 0.42 / height, lines.question, va="top", fontsize=10.5, color=style.MUTED)
     return figure
 
 
