@@ -17,10 +17,17 @@ from workbench.lab.runs import GENERATED
 
 BOOKS = {name: book for name, book in find(Places(PACKAGE.parent)).items() if book.figure}
 SEED = 3
+DIAGRAMS = (
+    "lift_fig1_compare",
+    "lift_fig2_architecture",
+    "lift_fig3_workflow",
+    "lift_fig6_datastore",
+)
 TINY = {  # what makes a notebook tiny; the others get the smallest world
     "lift_retrieval_speed": {"largest": 3_000},
+    **{name: {} for name in DIAGRAMS},
 }
-NO_TABLE = {"lift_context_timeline"}  # drawings of events, not of numbers
+NO_TABLE = {"lift_context_timeline", *DIAGRAMS}  # drawings of events, not of numbers
 
 
 @pytest.fixture(scope="module", params=sorted(BOOKS))

@@ -41,13 +41,20 @@ class Histories:
         ``stop`` is how a future is kept from crossing the end of the retrieval set (ambiguity L15):
         rows from ``stop`` on do not exist here, so no window can reach them.
         """
-        user = interactions.user[:stop]
-        events = np.argsort(user, kind="stable")  # rows are in time order already
-        counts = np.bincount(user, minlength=interactions.size("user"))
-        offsets = np.concatenate(([0], np.cumsum(counts)))
+        return cls.grouped(interactions.user[:stop], interactions.size("user"), interactions.timestamp[:stop])
+
+    @classmethod
+    def grouped(cls, group: np.ndarray, groups: int, timestamp: np.ndarray) -> Histories:
+        """Histories of other groups of rows than a user's, such as a user's rows of one category.
+
+        group : (n,) codes from 0 to ``groups - 1``, which take the place of users; timestamp : (n,),
+        ascending as in any log.
+        """
+        events = np.argsort(group, kind="stable")  # rows are in time order already
+        offsets = np.concatenate(([0], np.cumsum(np.bincount(group, minlength=groups))))
         place = np.empty_like(events)
         place[events] = np.arange(len(events))
-        return cls(events, offsets, place, user, interactions.timestamp[:stop])
+        return cls(events, offsets, place, group, timestamp)
 
     def __len__(self) -> int:
         return len(self.events)

@@ -40,6 +40,16 @@ class Places:
         """One JSON file per finished run (not committed)."""
         return self.root / "runs" / "records"
 
+    @property
+    def results(self) -> Path:
+        """One JSON file per finished trial of an experiment (not committed)."""
+        return self.root / "runs" / "results"
+
+    @property
+    def kept_results(self) -> Path:
+        """Results that took long, one JSON file per experiment: committed, so that a clone has them."""
+        return self.root / "figures" / "results"
+
     def shown(self, path: Path) -> str:
         """The path as it is printed: relative to the checkout where it lies inside."""
         return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)

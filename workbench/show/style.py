@@ -7,6 +7,7 @@ future is light, so that the two also differ in a greyscale print.
 from __future__ import annotations
 
 import matplotlib as mpl
+from matplotlib.figure import Figure
 
 TARGET = "#C2185B"  # the interaction that is being predicted
 PAST = "#0072B2"  # cool: what happened before
@@ -48,3 +49,11 @@ RC = {
 def theme() -> mpl.rc_context:
     """A context in which figures are drawn in the book's style: ``with theme(): ...``."""
     return mpl.rc_context(RC)
+
+
+def headline(figure: Figure, title: str, small_print: str = "") -> None:
+    """The message on top and the small print under it, at the same distances in a figure of any height."""
+    height = figure.get_figheight()
+    top = {"x": 0.012, "ha": "left", "va": "top"}
+    figure.suptitle(title, y=1 - 0.12 / height, fontsize=13.5, weight="bold", **top)
+    figure.text(s=small_print, y=1 - 0.45 / height, fontsize=9.5, color=MUTED, **top)

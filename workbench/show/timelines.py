@@ -101,7 +101,7 @@ def context_timeline(lines: Timelines) -> Figure:
         axes = figure.add_subplot(grid[0])
         chips = figure.add_subplot(grid[1], sharey=axes)
         row = 72 * (height - 1.87) / (neighbours + 1.5)  # points between two lines
-        _draw_lines(axes, lines, length, row)
+        draw_lines(axes, lines, length, row)
         _draw_chips(chips, lines, min(9.0, 0.5 * row))
         axes.set_ylim(neighbours + 0.7, -0.8)
         title = "Others stood where this user stands: their future shows what came next"
@@ -110,7 +110,7 @@ def context_timeline(lines: Timelines) -> Figure:
     return figure
 
 
-def _draw_lines(axes: Axes, lines: Timelines, length: int, row: float) -> None:
+def draw_lines(axes: Axes, lines: Timelines, length: int, row: float) -> None:
     """The timelines, ``row`` points apart."""
     neighbours = len(lines.scores)
     size = min(460 / (2 * length + 2), 0.62 * row, 11.0)  # of a mark, in points

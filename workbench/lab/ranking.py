@@ -1,0 +1,293 @@
+"""The top-N protocol: what did this user click next, among stored negatives and among all items?
+
+LIFT, Section 5 (Table 3), which says neither what the candidates are nor what a 1 means. Our reading
+(ambiguity L19): an answer is a row with label 1 in the evaluated part; it competes with 99 stored
+negatives and, beside that, with all items. Both times the others are items of which the user has no row
+anywhere in the log. What a model may know of the user are the clicks at earlier seconds, wherever they lie.
+
+    protocol = TopN(targets=2000)
+    valid, test = (ask(log, split.rows(p), p, protocol) for p in ("validation", "test"))
+    user, sequences = training_sequences(log, split.train.stop, protocol.length)
+    model = SASRec(log.size("user"), log.size("item"), length=protocol.length)
+    fit(model, sequence_loss(user, sequences), len(user), epochs=30, score=ndcg_score(valid), patience=3)
+    measured(rank(all_items(model), test))            # {"HR@1": ..., "full HR@1": ..., ...}
+
+Models for clicks, which score one candidate at a time, are ranked in :mod:`workbench.lab.candidates`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workbench.baselines.next_item import NextItem
+from workbench.data.histories import Histories
+from workbench.data.interactions import Interactions
+from workbench.data.negatives import StoredNegatives
+from workbench.data.splits import refuse_leak
+from workbench.errors import ConfigError, DataError
+from workbench.lab.metrics import Ranks, full_ranks, rank_metrics, ranks
+from workbench.lab.training import Loss
+
+Scorer = Callable[[np.ndarray, np.ndarray], np.ndarray]  # user (b,), history (b, T) -> scores (b, V)
+
+
+@dataclass(frozen=True)
+class TopN:
+    """What is asked and of what a model may learn; refuses what makes no sense.
+
+    targets : answers drawn at random from the evaluated part, without repetition; None asks all.
+    length : T, own clicks before the answer.
+    negatives : stored candidates beside the answer.
+    train_negatives : sampled negatives for each click that a model for clicks trains on (RIM's authors:
+        100, some of them the user's own earlier items; ours are never, as in the evaluation).
+    seed : of the drawing and of the negatives.
+    """
+
+    targets: int | None = 2000
+    length: int = 50
+    negatives: int = 99
+    train_negatives: int = 4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            lowest = 0 if name == "seed" else 1
+            if value is None and name == "targets":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < lowest:
+                raise ConfigError(f"{name} must be a whole number from {lowest}, not {value!r}")
+
+
+@dataclass(frozen=True, eq=False)
+class Questions:
+    """B clicks to be foretold, and what may be known of each.
+
+    rows : (B,) int64 ascending rows of the log, the answers; user, target : (B,) int64 codes.
+    history : (B, T) int64 items of the user's last clicks at earlier seconds, oldest first, then 0.
+    stored : the (B, C) negatives.
+    out : compressed rows (offsets (B + 1,), items) of what does not compete among all items: those the
+        user has a row with, and those without a row in the log.
+    clicks, alone : label-1 rows there were to choose from, and how many of them could not be asked
+        because their user has no earlier click.
+    """
+
+    rows: np.ndarray
+    user: np.ndarray
+    target: np.ndarray
+    history: np.ndarray
+    stored: StoredNegatives
+    out: tuple[np.ndarray, np.ndarray]
+    clicks: int
+    alone: int
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def candidates(self) -> np.ndarray:
+        """(B, 1 + C) int64 item codes, the answer first."""
+        return np.concatenate([self.target[:, None], self.stored.items], axis=1)
+
+    def some(self, part: slice) -> Questions:
+        """Some of the questions, in order."""
+        start, stop, step = part.indices(len(self))
+        if step != 1 or stop <= start:
+            raise ConfigError(f"some questions are a range that is not empty, not {part}")
+        offsets, items = self.out
+        kept = self.stored
+        stored = StoredNegatives(
+            kept.users[start:stop], kept.items[start:stop], kept.fingerprint, kept.seed, kept.purpose
+        )
+        return Questions(
+            *(values[start:stop] for values in (self.rows, self.user, self.target, self.history)),
+            stored=stored,
+            out=(offsets[start : stop + 1] - offsets[start], items[offsets[start] : offsets[stop]]),
+            clicks=self.clicks,
+            alone=self.alone,
+        )
+
+
+def ask(log: Interactions, rows: np.ndarray, purpose: str, protocol: TopN = TopN()) -> Questions:
+    """Questions about the clicks among some rows of a log, such as ``split.rows("test")``.
+
+    purpose : "validation" or "test", which stream of the seed the negatives come from.
+
+    Raises ConfigError for an unknown purpose; DataError when no row is a click whose user clicked before,
+    when a user has fewer other items than negatives, and for rows that the log does not have.
+    """
+    rows = np.unique(np.asarray(rows, dtype=np.int64))
+    if len(rows) and not 0 <= rows[0] <= rows[-1] < len(log):
+        raise DataError(f"questions are about rows 0 to {len(log) - 1} of the log", file=log.name)
+    clicks = own_clicks(log)
+    answers = np.searchsorted(clicks.rows, rows[log.label[rows] == 1])  # places among the clicks
+    start, stop = clicks.histories.strictly_before(answers, protocol.length)
+    asked = answers[stop > start]
+    if not len(asked):
+        raise DataError(
+            f"none of the {len(answers)} clicks has an earlier click of its user",
+            file=log.name,
+            column="label",
+            fix="Ask about another part, or load more of the log",
+        )
+    if protocol.targets is not None and protocol.targets < len(asked):
+        rng = np.random.default_rng(protocol.seed)
+        asked = np.sort(rng.choice(asked, protocol.targets, replace=False))
+    windows = clicks.windows(asked, protocol.length)
+    targets = clicks.rows[asked]
+    seen = np.where(windows >= 0, log.timestamp[windows], np.iinfo(np.int64).min)
+    refuse_leak(seen, log.timestamp[targets], "click of the history")
+    user = log.user[targets].astype(np.int64)
+    return Questions(
+        rows=targets,
+        user=user,
+        target=log.item[targets].astype(np.int64),
+        history=np.where(windows >= 0, log.item[windows], 0).astype(np.int64),
+        stored=StoredNegatives.draw(log, user, purpose=purpose, count=protocol.negatives, seed=protocol.seed),
+        out=_not_competing(log, user),
+        clicks=len(answers),
+        alone=int((stop == start).sum()),
+    )
+
+
+class Clicks(NamedTuple):
+    """The label-1 rows of a log. rows : (n,) ascending row numbers; histories : of them, by user."""
+
+    rows: np.ndarray
+    histories: Histories
+
+    def windows(self, places: np.ndarray, length: int) -> np.ndarray:
+        """(B, length) rows of the log: the last clicks before each click, oldest first, then -1.
+
+        places : (B,) which of the clicks; "before" is at an earlier second.
+        """
+        found = self.histories.window(*self.histories.strictly_before(places, length), length)
+        return np.where(found >= 0, self.rows[found], -1)
+
+
+def own_clicks(log: Interactions, stop: int | None = None) -> Clicks:
+    """The clicks among the first ``stop`` rows (default: all)."""
+    rows = np.flatnonzero(log.label[:stop] == 1)
+    return Clicks(rows, Histories.grouped(log.user[rows], log.size("user"), log.timestamp[rows]))
+
+
+def _not_competing(log: Interactions, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compressed rows, one a user of ``users``: items the user has a row with, and items without a row."""
+    people, who = np.unique(users, return_inverse=True)
+    theirs = np.flatnonzero(np.isin(log.user, people))
+    items = log.size("item")
+    pair = np.unique(np.searchsorted(people, log.user[theirs]) * items + log.item[theirs])
+    owner, own = np.divmod(pair, items)
+    nobody = np.flatnonzero(np.bincount(log.item, minlength=items) == 0)
+    starts = np.searchsorted(owner, np.arange(1, len(people)))
+    lists = [np.concatenate([some, nobody]) for some in np.split(own, starts)]
+    offsets = np.concatenate(([0], np.cumsum([len(lists[w]) for w in who])))
+    return offsets, np.concatenate([lists[w] for w in who])
+
+
+# --- training a next-item model ---------------------------------------------------------------------------
+
+
+def training_sequences(log: Interactions, stop: int, length: int) -> tuple[Tensor, Tensor]:
+    """Every user's clicks among the first ``stop`` rows, cut into windows of T + 1.
+
+    A window begins with the last click of the one before, so that every click but a user's first is the
+    target of exactly one step. LIFT, Section 5.1: models that retrieve nothing train on the retrieval and
+    the train part, so ``stop`` is ``split.train.stop``.
+
+    Returns user (n,) and item codes (n, T + 1), int64, padded with 0 on the right.
+
+    Raises ConfigError for a length below 1, DataError when no user has two clicks.
+    """
+    if length < 1:
+        raise ConfigError(f"a history holds at least one event, not {length}")
+    rows, histories = own_clicks(log, stop)
+    counts = np.diff(histories.offsets)
+    windows = -(-np.maximum(counts - 1, 0) // length)  # the first click is nobody's target
+    if not windows.any():
+        raise DataError(f"nobody clicked twice in the first {stop} rows", file=log.name)
+    user = np.repeat(np.arange(len(counts)), windows)
+    nth = np.arange(len(user)) - np.repeat(np.cumsum(windows) - windows, windows)
+    start = histories.offsets[user] + nth * length
+    found = histories.window(start, np.minimum(start + length + 1, histories.offsets[user + 1]), length + 1)
+    items = np.where(found >= 0, log.item[rows[found]], 0).astype(np.int64)
+    return torch.from_numpy(user), torch.from_numpy(items)
+
+
+def sequence_loss(user: Tensor, sequences: Tensor) -> Loss:
+    """The model's own loss on some sequences, for :func:`workbench.lab.training.fit`."""
+    return lambda model, index: model.training_loss(user[index], sequences[index])
+
+
+def ndcg_score(asked: Questions, k: int = 10, batch: int = 512) -> Callable[[NextItem], float]:
+    """NDCG@k among the stored negatives, for :func:`workbench.lab.training.fit`."""
+
+    def score(model: NextItem) -> float:
+        device = next(model.parameters()).device
+        parts = []
+        for at in range(0, len(asked), batch):
+            some = slice(at, at + batch)
+            told = (asked.user[some], asked.history[some], asked.candidates[some])
+            parts.append(model.score(*(torch.from_numpy(x).to(device) for x in told)).cpu().numpy())
+        scores = np.concatenate(parts)
+        return rank_metrics(ranks(scores[:, 0], scores[:, 1:]), (k,))[f"NDCG@{k}"]
+
+    return score
+
+
+# --- ranking ----------------------------------------------------------------------------------------------
+
+
+class Ranked(NamedTuple):
+    """Where the answers stand among their stored negatives, and among all items."""
+
+    sampled: Ranks
+    full: Ranks
+
+
+def all_items(model: NextItem) -> Scorer:
+    """A next-item model's scores of all items, in evaluation mode, for :func:`rank`."""
+
+    def scores(user: np.ndarray, history: np.ndarray) -> np.ndarray:
+        device, training = next(model.parameters()).device, model.training
+        model.eval()
+        with torch.no_grad():
+            found = model.score_all(*(torch.from_numpy(x).to(device) for x in (user, history)))
+        model.train(training)
+        return found.cpu().numpy()
+
+    return scores
+
+
+def rank(scores: Scorer, asked: Questions, batch: int = 256) -> Ranked:
+    """Rank the answers by scores of all items: one of a network (:func:`all_items`), or a function such as
+    ``lambda user, history: popularity.scores(history)``.
+    """
+    sampled, full = [], []
+    for at in range(0, len(asked), batch):
+        some = asked.some(slice(at, at + batch))
+        found = scores(some.user, some.history)
+        sampled.append(_among_stored(found, some))
+        full.append(full_ranks(found, some.target, some.out))
+    return Ranked(joined(sampled), joined(full))
+
+
+def _among_stored(scores: np.ndarray, asked: Questions) -> Ranks:
+    listed = np.take_along_axis(scores, asked.candidates, axis=1)
+    return ranks(listed[:, 0], listed[:, 1:])
+
+
+def joined(parts: list[Ranks]) -> Ranks:
+    """The ranks of several batches as one."""
+    return Ranks(np.concatenate([p.first for p in parts]), np.concatenate([p.last for p in parts]))
+
+
+def measured(ranked: Ranked) -> dict[str, float]:
+    """HR@1, 5, 10, NDCG@1, 5, 10 and MRR among the stored negatives; and, as "full HR@1" ..., among all."""
+    full = rank_metrics(ranked.full)
+    return rank_metrics(ranked.sampled) | {f"full {name}": value for name, value in full.items()}
