@@ -47,7 +47,7 @@ SETTINGS: dict[str, dict[str, object]] = {
 }
 LITERAL = {"represent": "last", "neighbor_label": "none", "match": False, "reverse_future": False}
 JOINT = {"start": "joint", "batch": 128, "lr": 1e-3, "epochs": 5, "patience": 2, "probes": 8}
-NETWORKS = ("GBDT", *CTR)
+NETWORK = {"batch": 1024, "lr": 2e-3, "epochs": 8, "patience": 2}
 
 EXPERIMENTS: dict[str, dict[str, dict[str, object]]] = {
     # which part of the contexts is seen: Table 5, and the picture of the gain
@@ -73,7 +73,7 @@ EXPERIMENTS: dict[str, dict[str, dict[str, object]]] = {
         "equal weights": {"attention": "mean"},
     },
     "lift_table2": {
-        **{name: {"model": name} for name in NETWORKS},
+        **{name: {"model": name, **NETWORK} for name in ("GBDT", *CTR)},
         "LIFT w/o pretrain": JOINT,
         "LIFT": {},
         "LIFT literal w/o pretrain": {**LITERAL, **JOINT},
@@ -87,7 +87,7 @@ EXPERIMENTS: dict[str, dict[str, dict[str, object]]] = {
     "lift_fig4": {str(ratio): {"mask_ratio": ratio} for ratio in ("last", 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)},
     "lift_fig7": {
         **{f"K = {k}": {"k": k} for k in (1, 2, 5, 10, 20, 40)},
-        **{f"L = {length}": {"length": length} for length in (5, 10, 20, 40, 70)},
+        **{f"L = {length}": {"length": length} for length in (5, 10, 20, 40)},
     },
 }
 _MODEL = {f.name for f in fields(LIFTConfig)}
@@ -229,8 +229,9 @@ def _baseline(dataset: str, config: Mapping[str, object], seed: int) -> tuple[np
         return _boosted(data, parts), parts["test"]
     model = made(lambda: CTR[config["model"]](data.table.sizes), seed)
     fit(
-        model, _click_loss(model, parts["train"]), len(parts["train"]), epochs=8, batch=config["batch"],
-        lr=1e-3, weight_decay=0.01, seed=seed, patience=2, score=click_score(parts["validation"]),
+        model, _click_loss(model, parts["train"]), len(parts["train"]), seed=seed,
+        **{name: config[name] for name in ("epochs", "batch", "lr", "weight_decay", "patience")},
+        score=click_score(parts["validation"]),
     )  # fmt: skip
     return predict(model, parts["test"]), parts["test"]
 

@@ -63,6 +63,11 @@ class LIFTConfig:
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} is from 0 to below 1, not {getattr(self, name)!r}")
 
+        if self.size % self.heads:
+            raise ConfigError(f"{self.heads} heads do not divide a size of {self.size}")
+        if not self.hidden or min(self.hidden) < 1:
+            raise ConfigError(f"hidden names the width of at least one layer, not {self.hidden!r}")
+
     @property
     def parts(self) -> tuple[str, ...]:
         """Which of "history" and "future" the predictor sees of a context."""

@@ -62,7 +62,7 @@ def gain_of_context(
              frame[frame["context"] == NONE].groupby(["world", "rows"])}  # fmt: skip
     top = max(1.3 * best, *(1.05 * room for room in rooms.values() if room < 2.5 * best), 0)
     with style.theme():
-        width = 1.1 + len(panels) * len(worlds) * (0.5 + 0.6 * len(shown))
+        width = max(1.1 + len(panels) * len(worlds) * (0.5 + 0.6 * len(shown)), 9.2)
         figure = Figure(figsize=(width, 5.0))
         grid = {"left": 0.9 / width, "right": 0.99, "top": 0.75, "bottom": 0.12, "wspace": 0.05}
         axes_of = figure.subplots(1, len(panels), sharey=True, squeeze=False, gridspec_kw=grid)[0]
@@ -137,5 +137,7 @@ def _future_helps(gains: pd.DataFrame, worlds: Sequence[str]) -> str:
     if off.empty:
         return f"The future adds to what the history tells{where}"
     if off.any():
-        return f"The future adds to the history{where}, and so it does in the other world"
+        first = added["gain"].groupby("world").first()
+        others = " and ".join(f"{_signed(gain)} with {world}" for world, gain in first[worlds[1:]].items())
+        return f"The future adds {_signed(first[worlds[0]])} to the history with {worlds[0]}, {others}"
     return f"The future adds to the history{where} because the world has succession, and only then"

@@ -47,7 +47,8 @@ def mask_ratio_curve(
                 textcoords="offset points", fontsize=9.5,
             )  # fmt: skip
         low, high = _range(points["value"], one_label)
-        axes.set(xlim=(0, 1.03), ylim=(low, high), xlabel="share of labels hidden", ylabel=metric)
+        axes.set(xlim=(-0.03, 1.03), ylim=(low, high), xticks=np.linspace(0, 1, 6))
+        axes.set(xlabel="share of labels hidden", ylabel=metric)
         axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
         style.headline(figure, _best_ratio(points, metric, published), small_print)
     return figure

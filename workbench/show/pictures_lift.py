@@ -131,13 +131,17 @@ def attention_heatmap(
 ) -> Figure:
     """Key attention of B targets over their K neighbours, best match first; those who trust few on top.
 
-    weights : (B, K) of LIFT's key attention, rows adding up to 1. labels : (B,) 0/1 of the targets.
-    names : (B,) words beside the rows. chosen : the row to outline.
+    weights : (B, K) of LIFT's key attention, rows adding up to 1 (or 0: no neighbour). labels : (B,) 0/1 of
+    the targets. names : (B,) words beside the rows. chosen : the row to outline.
+
+    Raises DataError for weights that are none, and for a number of labels that is not B.
     """
     weights = _attention(weights)
     targets, neighbours = weights.shape
+    if len(labels) != targets:
+        raise DataError(f"{len(labels)} labels for {targets} targets", column="labels")
     order = np.argsort(-weights.max(axis=1), kind="stable")
-    title = f"On average the best match holds {weights[:, 0].mean():.0%} of the attention"
+    title = f"On average the best match holds {weights[weights.any(axis=1), 0].mean():.0%} of the attention"
     height = 1.9 + 0.24 * targets
     with style.theme():
         figure = Figure(figsize=(max(8.4, 3.2 + 0.42 * neighbours), height), layout="constrained")
@@ -171,9 +175,8 @@ def believed(lines: Timelines, weights: np.ndarray, chosen: int) -> Figure:
     weights = _attention(weights)
     mine, count = weights[chosen], len(lines.scores)
     if count > len(mine) or not np.isclose(mine[:count].sum(), 1, atol=1e-3):
-        raise DataError(
-            f"the weights of row {chosen} do not belong to the {count} neighbours drawn", row=chosen
-        )
+        what = f"the weights of row {chosen} do not belong to the {count} neighbours drawn"
+        raise DataError(what, row=chosen)
     order = np.argsort(-mine[:count], kind="stable")
     half = int(np.searchsorted(np.cumsum(mine[order]), 0.5 - 1e-9)) + 1
     height = min(2.2 + 0.34 * (count + 1), 6.8)
@@ -198,9 +201,10 @@ def believed(lines: Timelines, weights: np.ndarray, chosen: int) -> Figure:
 
 
 def _attention(weights: np.ndarray) -> np.ndarray:
-    """(B, K) weights; refuses what is no attention."""
+    """(B, K) weights; refuses what is no attention. A target without neighbours has a row of zeros."""
     weights = np.asarray(weights, dtype=np.float64)
-    if weights.ndim != 2 or (weights < 0).any() or not np.allclose(weights.sum(axis=1), 1, atol=1e-3):
+    sums = weights.sum(axis=-1)
+    if weights.ndim != 2 or (weights < 0).any() or not np.all((np.abs(sums - 1) < 1e-3) | (sums == 0)):
         raise DataError(f"attention is (targets, K) weights that add up to 1 a row, not {weights.shape}")
     return weights
 
