@@ -187,6 +187,34 @@ def bench(
         typer.echo(text)
 
 
+@app.command()
+def measure(
+    experiment: Annotated[str, typer.Argument(help="Such as lift_contexts; a wrong name lists them all.")],
+    dataset: Annotated[str, typer.Option(help="The data to measure on.")] = "world:small",
+    seeds: Annotated[str, typer.Option(help="First and last seed, as in 0-4.")] = "0-4",
+    variants: Annotated[str | None, typer.Option(help="Separated by commas.", show_default="all")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting for all variants; repeatable."),
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="'local', or the address of a dask.distributed scheduler.")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Gather all results in figures/results.")] = False,
+) -> None:
+    """Run the trials of an experiment that have no result yet, and print mean and spread over seeds."""
+    with _typed():
+        from workbench.lab import lift_trials
+        from workbench.lab.experiments import summary, sweep
+        from workbench.lab.store import Store
+
+        asked = lift_trials.typed(experiment, dataset, seeds, variants, settings or [])
+    found = sweep(experiment, asked, lift_trials.measure, scheduler=scheduler, say=typer.echo)
+    typer.echo(summary(found, ["variant"], ["auc", "logloss"]).round(4).to_string())
+    if keep:
+        typer.echo(f"kept in figures/results/{Store().keep(experiment).name}")
+
+
 @data_app.command("list")
 def list_data() -> None:
     """List the real data sets: size, licence, and where the files are, if they are."""

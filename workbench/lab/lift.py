@@ -32,7 +32,7 @@ from workbench.methods.layers import Events
 from workbench.methods.lift import LIFT, Encoder, mask_behaviours, pretrain_loss, reverse
 from workbench.methods.lift_config import LIFTConfig
 
-CANDIDATES, SEQUENCES = 256, 1000  # among so many interactions probes are chosen, by so many sequences
+CANDIDATES, SEQUENCES = 16, 1000  # each probe is chosen among so many interactions, by so many sequences
 TOGETHER = 8  # targets of one item that stay together in a batch of joint training
 
 
@@ -42,9 +42,12 @@ class Recipe:
 
     start : "pretrained" (then frozen, Eq. 8), "joint" (without pretraining, E and F end to end, L9) or
         "random" (E frozen as it was drawn, a control).
+    shift : cut the windows for pretraining anew every epoch, beginning at another event; the paper's are
+        fixed, so that each event has the same company in all epochs.
     """
 
     start: str = "pretrained"
+    shift: bool = False
     pretrain_epochs: int = 45
     pretrain_batch: int = 64
     pretrain_lr: float = 1e-3
@@ -59,20 +62,22 @@ class Recipe:
             raise ConfigError(f"start is 'pretrained', 'joint' or 'random', not {self.start!r}")
 
 
-def pretraining_windows(histories: Histories, length: int) -> np.ndarray:
+def pretraining_windows(histories: Histories, length: int, first: int = 0) -> np.ndarray:
     """S_pretrain (LIFT, Section 4.2): every user's rows cut into windows of L, one every L interactions.
 
-    Returns (n, L) int64 row numbers, oldest first, then -1. A user's last window may be shorter, but not a
-    single event (ambiguity L16).
+    first : where the cutting begins, 0 (the paper's) to L - 1: that many events before a user's first.
+    Returns (n, L) int64 row numbers, oldest first, then -1. A user's first and last window may be shorter,
+    but not a single event (ambiguity L16).
     """
     if length < 2:
         raise ConfigError("a window of one event has nothing to learn its masked behaviour from")
     counts = np.diff(histories.offsets)
-    windows = -(-counts // length)
+    windows = np.where(counts > 0, -(-(counts + first) // length), 0)
     user = np.repeat(np.arange(len(counts)), windows)
     nth = np.arange(len(user)) - np.repeat(np.cumsum(windows) - windows, windows)
-    start = histories.offsets[user] + nth * length
-    stop = np.minimum(start + length, histories.offsets[user + 1])
+    begin = histories.offsets[user] + nth * length - first
+    stop = np.minimum(begin + length, histories.offsets[user + 1])
+    start = np.maximum(begin, histories.offsets[user])
     return histories.window(start[stop - start > 1], stop[stop - start > 1], length)
 
 
@@ -80,13 +85,15 @@ def pretraining_windows(histories: Histories, length: int) -> np.ndarray:
 class LIFTData:
     """A split log as LIFT needs it.
 
-    samples : part -> samples with the K neighbours; windows : (n, L) of S_pretrain.
+    samples : part -> samples with the K neighbours; known : histories of the retrieval set; windows :
+    (n, L) of S_pretrain.
     """
 
     log: Interactions
     split: TimeSplit
     table: Table
     samples: Mapping[str, Samples]
+    known: Histories
     windows: Tensor
 
     @classmethod
@@ -106,7 +113,7 @@ class LIFTData:
         samples = prepare(log, split, config.k, config.length, table=table, cache=cache)
         known = Histories.of(log, stop=split.retrieval.stop)
         windows = torch.from_numpy(pretraining_windows(known, config.length))
-        return cls(log, split, table, samples, windows)
+        return cls(log, split, table, samples, known, windows)
 
 
 def masked_auc(
@@ -141,17 +148,25 @@ def pretrain(
     held_out : windows to leave out and to score (masked AUC) after every epoch.
     """
     encoder = made(lambda: Encoder(data.table.sizes, config), seed).to(data.table.device)
-    windows, score = data.windows, None
+    score, windows = None, data.windows
     if held_out is not None:
-        left = ~torch.isin(windows[:, 0], held_out[:, 0])
-        windows, score = windows[left], lambda model: masked_auc(model, data.table, held_out)
+        score = lambda model: masked_auc(model, data.table, held_out)  # noqa: E731
+
+    def cut(epoch: int) -> int:
+        nonlocal windows
+        if recipe.shift:
+            first = int(np.random.default_rng([seed, epoch]).integers(config.length))
+            windows = torch.from_numpy(pretraining_windows(data.known, config.length, first))
+        if held_out is not None:  # no event of a held-out window, whatever the cut
+            windows = windows[~torch.isin(windows, held_out[held_out >= 0]).any(-1)]
+        return len(windows)
 
     def loss(model: Encoder, index: Tensor) -> Tensor:
         events = data.table.events(windows[index])
         return pretrain_loss(model, events, mask_behaviours(events.there, config.mask_ratio))
 
     fitted = fit(
-        encoder, loss, len(windows), epochs=recipe.pretrain_epochs, batch=recipe.pretrain_batch,
+        encoder, loss, cut, epochs=recipe.pretrain_epochs, batch=recipe.pretrain_batch,
         lr=recipe.pretrain_lr, weight_decay=0.01, seed=seed, score=score,
         checkpoint=checkpoint, on_progress=on_progress, stop=stop,
     )  # fmt: skip
@@ -169,13 +184,13 @@ def made(build: Callable, seed: int):
 def choose_probes(encoder: Encoder, data: LIFTData, seed: int, trained: bool = True) -> None:
     """Set the encoder's probes: the interactions of the retrieval set whose answers tell sequences apart.
 
-    Of CANDIDATES random ones, those that a QR decomposition with column pivoting of the answers (sequences
-    x candidates, centred) takes first: each time the one least explained by those taken before. An
-    encoder that has learnt nothing yet gets the first random ones.
+    Of CANDIDATES random ones for each probe, those that a QR decomposition with column pivoting of the
+    answers (sequences x candidates, centred) takes first: each time the one least explained by those
+    taken before. An encoder that has learnt nothing yet gets the first random ones.
     """
     generator = torch.Generator().manual_seed(seed)
     rows = len(data.samples["train"].past)
-    picked = torch.randint(0, rows, (max(CANDIDATES, encoder.config.probes),), generator=generator)
+    picked = torch.randint(0, rows, (CANDIDATES * encoder.config.probes,), generator=generator)
     candidates = data.table.events(picked).codes
     chosen = torch.arange(encoder.config.probes)
     if trained and encoder.config.represent == "ask":

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from functools import lru_cache
@@ -26,7 +27,7 @@ from workbench.data import load
 from workbench.data.interactions import Interactions
 from workbench.data.splits import TimeSplit, global_time_split
 from workbench.data.world import World, best_reachable, make_world
-from workbench.errors import unknown
+from workbench.errors import ConfigError, unknown
 from workbench.lab.lift import LIFTData, Recipe, choose_probes, encode, lift, made, pretrain, train_predictor
 from workbench.lab.metrics import auc, log_loss
 from workbench.lab.places import places
@@ -37,13 +38,13 @@ from workbench.methods.lift import Encoder
 from workbench.methods.lift_config import REMEDIES, LIFTConfig
 
 # What is set for all variants on a data set; what a variant changes goes on top.
-WORLD = {"targets": None, "rows": None, "succession": 1.0}
-REAL = {"targets": 30_000, "rows": 200_000}
+WORLD = {"targets": None, "rows": None, "succession": 1.0, "shift": True, "pretrain_epochs": 60}
+REAL = {"targets": 30_000, "rows": 200_000, "shift": True, "pretrain_epochs": 6, "pretrain_batch": 128}
 SETTINGS: dict[str, dict[str, object]] = {
     "world:small": WORLD,
     "world:tiny": {**WORLD, "pretrain_epochs": 2, "epochs": 2},
-    "ml-1m": {**REAL, "pretrain_epochs": 6, "pretrain_batch": 128},
-    "taobao-sample": {**REAL, "pretrain_epochs": 6, "pretrain_batch": 128},
+    "ml-1m": REAL,
+    "taobao-sample": REAL,
 }
 LITERAL = {"represent": "last", "neighbor_label": "none", "match": False, "reverse_future": False}
 JOINT = {"start": "joint", "batch": 128, "lr": 1e-3, "epochs": 5, "patience": 2, "probes": 8}
@@ -54,7 +55,7 @@ EXPERIMENTS: dict[str, dict[str, dict[str, object]]] = {
     "lift_contexts": {
         "no context": {"context": "none"},
         "history": {"context": "history"},
-        "history 2L": {"context": "history", "length": 40},
+        "history 2L": {"context": "history", "length": 40, "pretrain_batch": 32},  # as many steps
         "future": {"context": "future"},
         "future and history": {},
     },
@@ -74,6 +75,7 @@ EXPERIMENTS: dict[str, dict[str, dict[str, object]]] = {
     },
     "lift_table2": {
         **{name: {"model": name, **NETWORK} for name in ("GBDT", *CTR)},
+        "BERT4Rec": {"model": "BERT4Rec", **NETWORK, "epochs": 3},  # its two passes take ten times DIN's one
         "LIFT w/o pretrain": JOINT,
         "LIFT": {},
         "LIFT literal w/o pretrain": {**LITERAL, **JOINT},
@@ -117,8 +119,44 @@ def trials(
             _of(LIFTConfig, config), _of(Recipe, config)
             log, _, _ = _log(dataset, seed, config.get("succession"))
             config["hidden"] = list(config["hidden"])
+            if "succession" in config:
+                config["succession"] = float(config["succession"])
             result.append(Trial(variant, dataset, log.fingerprint, seed, config))
     return result
+
+
+def typed(
+    experiment: str, dataset: str, seeds: str, variants: str | None, settings: Sequence[str]
+) -> list[Trial]:
+    """:func:`trials` from words as a command line has them: seeds "0-4" or "3", settings "name=value".
+
+    Raises ConfigError for words that do not say what they should, and for an unknown variant.
+    """
+    if not re.fullmatch(r"\d+(-\d+)?", seeds):
+        raise ConfigError(f"seeds are the first and the last, as in 0-4, not {seeds!r}")
+    first, _, last = seeds.partition("-")
+    given = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"a setting is a name and a value, as in succession=0, not {setting!r}")
+        given[name] = _value(value)
+    asked = trials(experiment, dataset, range(int(first), int(last or first) + 1), **given)
+    if variants is None:
+        return asked
+    wanted = variants.split(",")
+    for name in wanted:
+        if name not in EXPERIMENTS[experiment]:
+            raise unknown("variant", name, EXPERIMENTS[experiment])
+    return [trial for trial in asked if trial.variant in wanted]
+
+
+def _value(text: str) -> object:
+    """A setting's value: what JSON makes of the text, else the text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def measure(trial: Trial) -> dict[str, float]:
@@ -210,7 +248,7 @@ def _encoded(
     # Neither K nor what is read off the states changes the weights.
     same = replace(config, k=1, represent="last", reverse_future=False)
     how = [data.log.fingerprint, asdict(same), recipe.pretrain_epochs, recipe.pretrain_batch,
-           recipe.pretrain_lr, seed]  # fmt: skip
+           recipe.pretrain_lr, recipe.shift, seed]  # fmt: skip
     name = hashlib.sha256(json.dumps(how).encode()).hexdigest()[:16]
     checkpoint = places().results.parent / "encoders" / f"{name}.safetensors"
     encoder, _ = pretrain(data, config, seed, recipe, checkpoint=checkpoint)
@@ -227,7 +265,8 @@ def _baseline(dataset: str, config: Mapping[str, object], seed: int) -> tuple[np
         parts["train"] = _own(data, latest, config)
     if config["model"] == "GBDT":
         return _boosted(data, parts), parts["test"]
-    model = made(lambda: CTR[config["model"]](data.table.sizes), seed)
+    options = {"length": config["length"]} if config["model"] == "BERT4Rec" else {}
+    model = made(lambda: CTR[config["model"]](data.table.sizes, **options), seed)
     fit(
         model, _click_loss(model, parts["train"]), len(parts["train"]), seed=seed,
         **{name: config[name] for name in ("epochs", "batch", "lr", "weight_decay", "patience")},

@@ -69,9 +69,7 @@ class FieldEmbedding(nn.Module):
         self.sizes, self.width = tuple(sizes), width
         offsets = torch.tensor([0, *sizes[:-1]]).cumsum(0)
         self.register_buffer("offsets", offsets, persistent=False)
-        self.register_buffer("known", torch.ones(sum(sizes), 1), persistent=False)
         self.table = nn.Parameter(torch.randn(sum(sizes), width) * std)
-        self.known[offsets] = 0.0
 
     def forward(self, codes: Tensor) -> Tensor:
         """codes (..., M) -> (..., M, w)."""
@@ -79,7 +77,7 @@ class FieldEmbedding(nn.Module):
             raise ConfigError(
                 f"expected {len(self.sizes)} fields in the last dimension, got {codes.shape[-1]}"
             )
-        return functional.embedding(codes + self.offsets, self.table * self.known)
+        return functional.embedding(codes + self.offsets, self.table) * (codes > 0).unsqueeze(-1)
 
 
 class MLP(nn.Sequential):
@@ -225,9 +223,10 @@ class Interaction(nn.Module):
 
     def forward(self, fields: Tensor) -> Tensor:
         """fields (..., M, w) -> (..., M (M - 1) / 2), pairs in the order (1,2), (1,3), ... (M-1,M)."""
+        if self.kind == "inner":  # all products at once are cheaper than gathering the pairs
+            M = fields.shape[-2]
+            return (fields @ fields.mT).flatten(-2).index_select(-1, self.first * M + self.second)
         a, b = fields[..., self.first, :], fields[..., self.second, :]
-        if self.kind == "inner":
-            return (a * b).sum(-1)
         if self.kind == "kernel":
             return torch.einsum("...pw,pwu,...pu->...p", a, self.kernel, b)
         return self.out(torch.relu(self.into(torch.cat([a, b], -1)) + self.pair)).squeeze(-1)

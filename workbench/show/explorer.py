@@ -21,6 +21,14 @@ def png(figure: Figure, dpi: int = 100) -> bytes:
     return buffer.getvalue()
 
 
+def framed(height: int) -> tuple[widgets.Image, widgets.Box]:
+    """An empty picture, and the frame of so many pixels around it that keeps the page from jumping."""
+    picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
+    # Flex boxes stretch what they hold unless told not to.
+    layout = widgets.Layout(height=f"{height}px", overflow="auto", align_items="flex-start")
+    return picture, widgets.Box([picture], layout=layout)
+
+
 class Explorer(widgets.VBox):
     """Knobs that redraw a picture.
 
@@ -47,18 +55,12 @@ class Explorer(widgets.VBox):
         self.draw, self.knobs, self.alt = draw, dict(knobs), alt
         self.seconds: list[float] = []
         self._numbers = widgets.HTML()
-        self._picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
+        self._picture, frame = framed(height)
         for knob in self.knobs.values():
             if hasattr(knob, "continuous_update"):
                 knob.continuous_update = False
             knob.observe(self._changed, names="value")
         controls = widgets.HBox(list(self.knobs.values()), layout=widgets.Layout(flex_flow="row wrap"))
-        # A fixed height: else the page would jump when a smaller picture comes. Flex boxes stretch what
-        # they hold unless told not to.
-        frame = widgets.Box(
-            [self._picture],
-            layout=widgets.Layout(height=f"{height}px", overflow="auto", align_items="flex-start"),
-        )
         super().__init__([controls, self._numbers, frame])
         self.answer()
 
@@ -66,6 +68,11 @@ class Explorer(widgets.VBox):
     def values(self) -> dict[str, object]:
         """The knobs as they stand."""
         return {name: knob.value for name, knob in self.knobs.items()}
+
+    @property
+    def picture(self) -> bytes:
+        """The present picture, a PNG."""
+        return self._picture.value
 
     def answer(self) -> None:
         """Draw for the present values."""
@@ -88,7 +95,7 @@ class Explorer(widgets.VBox):
 
     def _repr_mimebundle_(self, **_options: object) -> dict[str, object]:
         bundle = super()._repr_mimebundle_()
-        bundle["image/png"] = base64.b64encode(self._picture.value).decode()
+        bundle["image/png"] = base64.b64encode(self.picture).decode()
         bundle["text/plain"] = self.alt
         return bundle
 

@@ -6,6 +6,10 @@ future is light, so that the two also differ in a greyscale print.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
@@ -46,9 +50,18 @@ RC = {
 }
 
 
-def theme() -> mpl.rc_context:
-    """A context in which figures are drawn in the book's style: ``with theme(): ...``."""
-    return mpl.rc_context(RC)
+_DRAWING = threading.RLock()
+
+
+@contextmanager
+def theme() -> Iterator[None]:
+    """A context in which figures are drawn in the book's style: ``with theme(): ...``.
+
+    Matplotlib's settings are one for all threads, and a widget may draw in one while a cell draws in another.
+    So one thread draws at a time; otherwise the last to leave would leave the book's settings behind.
+    """
+    with _DRAWING, mpl.rc_context(RC):
+        yield
 
 
 def headline(figure: Figure, title: str, small_print: str = "") -> None:

@@ -1,0 +1,107 @@
+"""LIFT's experiments: complete configurations, refused nonsense, numbers about the right rows."""
+
+import math
+
+import pytest
+
+from workbench.errors import ConfigError
+from workbench.lab import lift_trials
+from workbench.lab.experiments import sweep
+from workbench.lab.lift_trials import EXPERIMENTS, measure, trials, typed
+from workbench.lab.store import Store
+
+FAST = {"size": 8, "heads": 2, "layers": 1, "width": 2, "probes": 4, "pretrain_epochs": 1, "epochs": 1}
+
+
+@pytest.fixture(autouse=True)
+def encoders_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
+    monkeypatch.setattr("workbench.lab.lift.SEQUENCES", 50)
+    (tmp_path / "notebooks").mkdir()
+    for cached in (lift_trials._log, lift_trials._data, lift_trials._encoded):
+        cached.cache_clear()
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_trial_is_complete_and_different(experiment):
+    asked = trials(experiment, "world:tiny", range(2))
+    assert len({trial.key(experiment) for trial in asked}) == 2 * len(EXPERIMENTS[experiment])
+    for trial in asked:
+        assert {"model", "length", "k", "start", "epochs", "succession", "targets"} <= set(trial.config)
+
+
+def test_variants_of_one_encoder_follow_each_other():
+    order = [(t.seed, t.config["length"]) for t in trials("lift_contexts", "world:tiny", range(2))]
+    assert order == sorted(order, key=lambda pair: pair[0])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("lift_table9", "world:tiny", "0", None, []), "unknown experiment"),
+        (("lift_contexts", "netflix", "0", None, []), "unknown data set"),
+        (("lift_contexts", "world:tiny", "0..4", None, []), "seeds are"),
+        (("lift_contexts", "world:tiny", "0", "past", []), "unknown variant"),
+        (("lift_contexts", "world:tiny", "0", None, ["succession"]), "a setting is"),
+        (("lift_contexts", "world:tiny", "0", None, ["colour=1"]), "unknown setting"),
+        (("lift_contexts", "world:tiny", "0", None, ["mask_ratio=0"]), "mask_ratio"),
+        (("lift_contexts", "world:tiny", "0", None, ["start=later"]), "start is"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_any_work(words, message):
+    with pytest.raises(ConfigError, match=message):
+        typed(*words)
+
+
+def test_typed_settings_are_numbers_where_they_look_like_it():
+    asked = typed("lift_contexts", "world:tiny", "1-2", "history,future", ["succession=0", "size=8"])
+    assert [(t.variant, t.seed) for t in asked] == [
+        ("history", 1),
+        ("future", 1),
+        ("history", 2),
+        ("future", 2),
+    ]
+    assert all(t.config["succession"] == 0.0 and t.config["size"] == 8 for t in asked)
+
+
+def test_the_knob_reaches_the_world():
+    on, off = (trials("lift_contexts", "world:tiny", [0], succession=s)[0] for s in (1, 0))
+    assert on.fingerprint != off.fingerprint
+
+
+def test_a_sweep_measures_each_once_and_below_the_ceiling(tmp_path, monkeypatch):
+    store, calls = Store(tmp_path / "results"), []
+
+    def counted(trial):
+        calls.append(trial.variant)
+        return measure(trial)
+
+    asked = [t for t in trials("lift_contexts", "world:tiny", [0], **FAST) if "2L" not in t.variant]
+    found = sweep("lift_contexts", asked, counted, store)
+    assert calls == ["no context", "history", "future", "future and history"]
+    again = sweep("lift_contexts", asked, counted, store)
+    assert len(calls) == 4
+    assert found["auc"].tolist() == again["auc"].tolist()
+    assert found["ceiling"].nunique() == 1
+    assert (found["auc"] < found["ceiling"]).all()
+    assert found["auc"].nunique() == 4
+
+
+@pytest.mark.parametrize("name", ["GBDT", "RIM", "DIN", "UBR", "BERT4Rec"])
+def test_compared_systems_are_measured_on_the_same_rows(name):
+    lift, other = (
+        next(t for t in trials("lift_table2", "world:tiny", [0], **FAST) if t.variant == who)
+        for who in ("LIFT literal", name)
+    )
+    ours, theirs = measure(lift), measure(other)
+    assert ours["ceiling"] == theirs["ceiling"]
+    assert 0.3 < theirs["auc"] < 0.8
+    assert all(map(math.isfinite, theirs.values()))
+
+
+def test_fewer_targets_are_the_same_for_every_seed():
+    lift_trials._data.cache_clear()
+    few = lift_trials._data("world:tiny", 0, 1.0, 3, 8, 100)
+    assert [len(few.samples[part]) for part in ("train", "validation", "test")] == [100, 25, 100]
+    again = lift_trials._data.__wrapped__("world:tiny", 0, 1.0, 5, 4, 100)
+    assert few.samples["test"].rows.tolist() == again.samples["test"].rows.tolist()

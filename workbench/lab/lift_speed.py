@@ -1,0 +1,304 @@
+"""How long LIFT takes beside its peers: to predict, to pretrain, and to fill its datastore.
+
+``workbench bench lift`` and the figure notebook lift_fig5 measure with this. LIFT, Section 5 (RQ5), sets a
+prediction of LIFT beside those of RIM, DIN and BERT4Rec; LIFT, Section 4.5, says how each cost grows.
+
+A prediction takes a batch of targets to click probabilities: rows found beforehand and kept, as the
+paper's "Speedup" has them, are gathered, contexts come from the datastore on disk, and the network runs. The
+vector h_t of the target's own history is no context. Production keeps it up to date with every event,
+or encodes it when asked; both are measured, the second as "h_t online".
+
+All networks have the same width of embeddings and the same layers in the MLP; LIFT's encoder and BERT4Rec
+have the same Transformer. Weights are those of the start, as no time depends on them. One thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import Tensor, nn
+
+from workbench.baselines.retrieval import RIM
+from workbench.baselines.sequential import DIN, BERT4Rec
+from workbench.data.interactions import Interactions
+from workbench.data.splits import global_time_split
+from workbench.data.world import make_world
+from workbench.errors import ConfigError
+from workbench.lab.bench import Measurement, Timing, measure
+from workbench.lab.contexts import Retriever
+from workbench.lab.datastore import Datastore
+from workbench.lab.lift import LIFTData, Recipe, made, pretrain, recall
+from workbench.lab.samples import Samples
+from workbench.methods.lift import LIFT, Encoder, mask_behaviours, pretrain_loss
+from workbench.methods.lift_config import REMEDIES, LIFTConfig
+
+BATCH = 256  # targets predicted together
+LITERAL = LIFTConfig(width=16, size=64, layers=2, heads=2, hidden=(200, 80))  # ambiguity L23; RIM's MLP
+REMEDIED = replace(LITERAL, **REMEDIES)
+RIMS_K = 10  # the K of RIM and LIFT in LIFT's Figure 5
+LIFTS_K = 15
+
+Predict = Callable[[Tensor], Tensor]  # (B,) positions of targets -> (B,) probabilities
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A log, split and searched, one LIFT for it, and a folder in which what is found and encoded lies."""
+
+    config: LIFTConfig
+    data: LIFTData
+    folder: Path
+
+    @classmethod
+    def of(cls, log: Interactions, rows: int, config: LIFTConfig, folder: Path) -> Case:
+        """The retrieval set is the first ``rows`` of the log; the test part of its split is predicted.
+
+        Raises ConfigError for more rows than the retrieval part has.
+        """
+        split = global_time_split(log)
+        if rows > split.retrieval.stop:
+            raise ConfigError(f"the retrieval part of this log has {split.retrieval.stop} rows, not {rows}")
+        part = replace(split, retrieval=slice(0, rows))
+        return cls(config, LIFTData.of(log, part, config, cache=folder / "retrieved"), folder)
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """E_ω as it starts, with rows of the retrieval set for probes."""
+        encoder = made(lambda: Encoder(self.data.table.sizes, self.config), 0).eval()
+        encoder.probes.copy_(self.data.table.codes[: self.config.probes])
+        return encoder
+
+    @property
+    def plain(self) -> Samples:
+        """The test part, its own history and its contexts as events."""
+        return self.data.samples["test"]
+
+    def store(self, folder: Path | None = None) -> Datastore:
+        """The datastore, built where it is not there yet."""
+        data, folder = self.data, folder or self.folder / "datastores"
+        return Datastore.build(self.encoder, data.table, data.log, data.split, folder)
+
+    @cached_property
+    def predictors(self) -> dict[str, Predict]:
+        """What predicts a batch: "LIFT", which has h_t at hand, "h_t online", and the peers."""
+        sizes, config, store = self.data.table.sizes, self.config, self.store()
+        online = self.plain.encoded(past=store.history, future=store.future)
+        lift = made(lambda: LIFT(sizes, config, self.encoder), 0).freeze()
+        same = {"width": config.width, "mlp": config.hidden}
+        transformer = {"hidden": config.size, "layers": config.layers, "heads": config.heads}
+        bert = made(lambda: BERT4Rec(sizes, config.width, config.length, **transformer), 0)
+        return {
+            "LIFT": predictor(lift, online.encoded(own=recall(self.encoder, self.plain))),
+            "h_t online": predictor(lift, online),
+            "RIM": predictor(made(lambda: RIM(sizes, **same), 0), self.plain),
+            "BERT4Rec": predictor(bert, self.plain),
+            "DIN": predictor(made(lambda: DIN(sizes, **same), 0), self.plain),
+        }
+
+    @cached_property
+    def searchers(self) -> dict[str, Predict]:
+        """LIFT and RIM for targets never seen before: the search for the K neighbours is done, too.
+
+        It finds what is kept already, so that it adds its time and nothing else.
+        """
+        retriever = Retriever(self.data.log, self.data.split)
+        rows = self.plain.rows.numpy()
+
+        def searched(predict: Predict) -> Predict:
+            def answer(index: Tensor) -> Tensor:
+                retriever.retrieve(rows[index.numpy()], self.config.k, self.config.length)
+                return predict(index)
+
+            return answer
+
+        return {name: searched(self.predictors[name]) for name in ("LIFT", "RIM")}
+
+
+def predictor(network: nn.Module, samples: Samples) -> Predict:
+    """Gather what the network needs of some targets, and ask it."""
+    network.eval()
+
+    def predict(index: Tensor) -> Tensor:
+        with torch.inference_mode():
+            return network(samples.batch(index, network.needs)).sigmoid()
+
+    return predict
+
+
+def check_same_answers(case: Case, targets: int = 32) -> None:
+    """Raise AssertionError unless what was encoded before gives what encoding everything now gives."""
+    index = torch.arange(targets)
+    lift = made(lambda: LIFT(case.data.table.sizes, case.config, case.encoder), 0).freeze()
+    now = predictor(lift, case.plain)(index)
+    for name in ("LIFT", "h_t online"):
+        if not torch.allclose(kept := case.predictors[name](index), now, atol=1e-4):
+            raise AssertionError(f"{name} says {kept} with the datastore, and {now} without")
+
+
+def prediction(
+    systems: Mapping[str, Predict], targets: int, *, batches: int = 4, repeats: int = 7
+) -> dict[str, Timing]:
+    """Seconds a batch of each system, turn by turn, all on the same random targets.
+
+    targets : how many there are to draw from; batches : in one timed call, so that no system finds all
+    it needs still lying in the processor's caches.
+    """
+    generator = torch.Generator().manual_seed(0)
+    drawn = [torch.randperm(targets, generator=generator)[:BATCH] for _ in range(batches)]
+    calls = {name: lambda ask=ask: [ask(index) for index in drawn] for name, ask in systems.items()}
+    return measure(calls, repeats=repeats, units=dict.fromkeys(calls, batches))
+
+
+def pretraining(case: Case, *, repeats: int = 7) -> dict[str, Timing]:
+    """Seconds a step: an epoch of ``pretrain`` with all that belongs to it, and the bare network.
+
+    "bare network" is forward and backward on one batch that lies ready; "bare network + AdamW" also moves
+    the weights.
+    """
+    data, recipe = case.data, Recipe(pretrain_epochs=1)
+    steps = -(-len(data.windows) // recipe.pretrain_batch)
+    encoder = made(lambda: Encoder(data.table.sizes, case.config), 0).train()
+    optimizer = torch.optim.AdamW(encoder.parameters(), lr=recipe.pretrain_lr)
+    chosen = torch.randperm(len(data.windows), generator=torch.Generator().manual_seed(0))
+    events = data.table.events(data.windows[chosen[: recipe.pretrain_batch]])
+    masked = mask_behaviours(events.there, case.config.mask_ratio, torch.Generator().manual_seed(0))
+
+    def bare(moved: Callable[[], object]) -> None:
+        for _ in range(steps):
+            encoder.zero_grad()
+            pretrain_loss(encoder, events, masked).backward()
+            moved()
+
+    calls = {
+        "pretraining": lambda: pretrain(data, case.config, 0, recipe),
+        "bare network": lambda: bare(lambda: None),
+        "bare network + AdamW": lambda: bare(optimizer.step),
+    }
+    return measure(calls, repeats=repeats, units=dict.fromkeys(calls, steps))
+
+
+def filling(case: Case, *, repeats: int = 3, batch: int = 512) -> dict[str, Timing]:
+    """Seconds a row: the datastore made from nothing on disk, and the bare encoder.
+
+    The bare encoder reads one fixed batch of futures again and again, for as many windows.
+    """
+    future = case.plain.future
+    drawn = torch.randperm(len(future), generator=torch.Generator().manual_seed(0))[:batch]
+    events = case.data.table.events(future[drawn])
+    times = -(-2 * len(future) // len(drawn))
+
+    def bare() -> None:
+        with torch.inference_mode():
+            for _ in range(times):
+                case.encoder.represent(events)
+
+    def build() -> None:
+        with TemporaryDirectory() as folder:
+            case.store(Path(folder))
+
+    units = {"datastore": len(future), "bare network": times * len(drawn) / 2}
+    return measure({"datastore": build, "bare network": bare}, repeats=repeats, units=units)
+
+
+# --- the benchmark ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured: the world, retrieval sets R (the last is also where K is varied), K's and L's."""
+
+    world: Mapping[str, object]
+    rows: Sequence[int]
+    ks: Sequence[int]
+    lengths: Sequence[int]
+    batches: int = 4
+    repeats: int = 7
+
+
+SIZES = {
+    "tiny": Size({"preset": "tiny"}, (300, 600), (3,), (5,), batches=1, repeats=1),
+    "quick": Size({"preset": "small"}, (4_096, 16_384), (5, 20, 40), (10, 40, 80)),
+    "full": Size({"preset": "small", "users": 2_000}, (4_096, 16_384, 65_536), (5, 20, 40, 80), (10, 40, 80)),
+}
+
+
+def measurements(size: str) -> Iterator[Measurement]:
+    """The rows of ``workbench bench lift``."""
+    how, threads = SIZES[size], torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with TemporaryDirectory() as folder:
+            log = make_world(**how.world).interactions
+
+            def case(config: LIFTConfig = LITERAL, rows: int = how.rows[-1], **changes: int) -> Case:
+                return Case.of(log, rows, replace(config, **changes), Path(folder))
+
+            yield from _filled(case, how)
+            yield from _predicted(case, how)
+            yield from _grown(case, how)
+            yield from _pretrained(case(), how)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _filled(case: Callable[..., Case], how: Size) -> Iterator[Measurement]:
+    """Datastores over retrieval sets of several sizes, and of both ways to represent a sequence."""
+    for config, rows in [*((LITERAL, rows) for rows in how.rows), (REMEDIED, how.rows[-1])]:
+        made_of = case(config, rows)
+        found = filling(made_of, repeats=min(3, how.repeats))
+        own, bare = found["datastore"], found["bare network"]
+        note = f"{1 / own.median_s:,.0f} rows/s, {made_of.store().nbytes / 1e6:.1f} MB on disk"
+        name = f"datastore, row of {rows:,}{', remedied' if config is REMEDIED else ''}"
+        yield Measurement.of("lift", name, own, "bare network", bare, note)
+
+
+def _predicted(case: Callable[..., Case], how: Size) -> Iterator[Measurement]:
+    """A batch of both LIFTs beside all peers, and at the K's of the paper's Figure 5."""
+    for config, name in ((LITERAL, "predict"), (REMEDIED, "predict, remedied")):
+        literal = case(config)
+        check_same_answers(literal)
+        timing = _timed(literal.predictors, literal, how)
+        for own, label in (("LIFT", ""), ("h_t online", ", h_t online")):
+            for peer in ("RIM", "BERT4Rec", "DIN"):
+                yield _row(f"{name}{label}", timing[own], peer, timing[peer])
+    theirs, ours = case(k=RIMS_K), case(k=LIFTS_K)
+    timing = _timed({"LIFT": ours.predictors["LIFT"], "RIM": theirs.predictors["RIM"]}, ours, how)
+    yield _row(f"predict, K={LIFTS_K}", timing["LIFT"], f"RIM, K={RIMS_K}", timing["RIM"])
+
+
+def _grown(case: Callable[..., Case], how: Size) -> Iterator[Measurement]:
+    """A batch with other K, L and R, each beside the peer that grows with it."""
+    for k in how.ks:
+        grown = case(k=k)
+        timing = _timed({name: grown.predictors[name] for name in ("LIFT", "RIM")}, grown, how)
+        yield _row(f"predict, K={k}", timing["LIFT"], "RIM", timing["RIM"])
+    for length in how.lengths:
+        grown = case(length=length, rows=how.rows[0])
+        chosen = {name: grown.predictors[name] for name in ("LIFT", "h_t online", "BERT4Rec")}
+        timing = _timed(chosen, grown, how)
+        for own, label in (("LIFT", ""), ("h_t online", ", h_t online")):
+            yield _row(f"predict{label}, L={length}", timing[own], "BERT4Rec", timing["BERT4Rec"])
+    for rows in how.rows:
+        grown = case(rows=rows)
+        timing = _timed(grown.searchers, grown, how)
+        yield _row(f"search and predict, R={rows:,}", timing["LIFT"], "RIM", timing["RIM"])
+
+
+def _pretrained(case: Case, how: Size) -> Iterator[Measurement]:
+    timing = pretraining(case, repeats=how.repeats)
+    for peer in ("bare network", "bare network + AdamW"):
+        yield Measurement.of("lift", "pretraining, step", timing["pretraining"], peer, timing[peer])
+
+
+def _timed(systems: Mapping[str, Predict], case: Case, how: Size) -> dict[str, Timing]:
+    return prediction(systems, len(case.plain), batches=how.batches, repeats=how.repeats)
+
+
+def _row(case: str, own: Timing, peer: str, theirs: Timing) -> Measurement:
+    note = f"{BATCH / own.median_s:,.0f} against {BATCH / theirs.median_s:,.0f} targets/s"
+    return Measurement.of("lift", case, own, peer, theirs, note)
