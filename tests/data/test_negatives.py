@@ -82,7 +82,10 @@ def test_one_seed_two_purposes():
     users = np.arange(1, 20)
     test = draw_negatives(toy, users, purpose="test", seed=3)
     assert (test == draw_negatives(toy, users, purpose="test", seed=3)).all()
-    for other in ({"purpose": "validation", "seed": 3}, {"purpose": "test", "seed": 4}):
+    for other in (
+        *({"purpose": p, "seed": 3} for p in ("validation", "train")),
+        {"purpose": "test", "seed": 4},
+    ):
         drawn = draw_negatives(toy, users, **other)
         shared = np.mean([len(np.intersect1d(a, b)) for a, b in zip(test, drawn, strict=True)])
         # Two independent draws of 99 from about 250 others share 99 * 99 / 250, not all.
@@ -119,7 +122,7 @@ def test_a_million_draws_take_about_a_second():
         ({"users": [1.0]}, DataError, "integer"),
         ({"count": 0}, ConfigError, "at least 1"),
         ({"seed": -1}, ConfigError, "seed at least 0"),
-        ({"purpose": "train"}, ConfigError, "'train'; known: test, validation"),
+        ({"purpose": "practice"}, ConfigError, "'practice'; known: test, train, validation"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(change, error, message):

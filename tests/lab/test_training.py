@@ -20,7 +20,7 @@ from workbench.errors import ConfigError, DataError
 from workbench.lab import checkpoints, training
 from workbench.lab.metrics import auc
 from workbench.lab.samples import prepare
-from workbench.lab.training import Fit, click_loss, click_score, fit, predict, seeded, share
+from workbench.lab.training import Fit, batches, click_loss, click_score, fit, predict, seeded, share
 
 POINTS = torch.linspace(-1, 1, 21)[:, None]
 
@@ -116,7 +116,7 @@ class TestSteps:
             return squared(model, index)
 
         fit(model, loss, samples, epochs=3, batch=4)
-        assert seen == [(1, 3), (2, 4), (2, 2), (3, 4), (3, 4), (3, 1)]
+        assert seen == [(1, 3), (2, 4), (2, 2), (3, 4), (3, 5)]
 
     def test_dropout_works_in_training_and_not_in_scoring(self) -> None:
         modes = []
@@ -133,6 +133,15 @@ class TestSteps:
         fit(model, loss, 21, epochs=2, batch=21, score=score)
         assert modes == [(True, True), (False, False)] * 2
         assert not model.training
+
+
+@pytest.mark.parametrize(("n", "sizes"), [(9, [4, 5]), (8, [4, 4]), (10, [4, 4, 2]), (4, [4]), (1, [1])])
+def test_no_sample_is_left_alone(n, sizes):
+    """A batch norm cannot take a batch of one."""
+    order = torch.randperm(n)
+    cut = batches(order, 4)
+    assert [len(piece) for piece in cut] == sizes
+    assert torch.equal(torch.cat(cut), order)
 
 
 class TestRandomness:

@@ -2,8 +2,8 @@
 
 DualRec, Section 4.1.2, ranks one positive among 99 negatives, the same ones for every model. Our
 reading (ambiguity D21): uniform over the items of the log that the user has no row with, in any part
-of the log. Validation and test draw from different streams of one seed, so that a model chosen on
-the validation negatives has not seen those of the test.
+of the log. Training, validation and test draw from different streams of one seed, so that a model
+chosen on the validation negatives has not seen those of the test.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from workbench.data.interactions import Interactions
 from workbench.errors import ConfigError, DataError, unknown
 
-PURPOSES = ("validation", "test")
+PURPOSES = ("validation", "test", "train")
 # Our own branch below the user's seed: the plain children 0, 1, … of a seed belong to whoever spawns
 # generators from it, and negatives must not repeat the random numbers that made the data.
 _BRANCH = zlib.crc32(b"negatives")
@@ -35,7 +35,8 @@ def draw_negatives(
     interactions : the *whole* log. Items in it that no row of the user names, in any part and with
         either label, can be drawn; items without a row in it cannot.
     users : (B,) user codes, one an evaluated row; a user may come several times.
-    purpose : ``"validation"`` or ``"test"``: which stream of the seed.
+    purpose : ``"train"``, ``"validation"`` or ``"test"``: which stream of the seed. To train on, draw
+        from the part of the log that training knows: what a user meets later must be drawn like the rest.
 
     Returns
     -------

@@ -13,7 +13,7 @@ import pandas as pd
 from workbench.data.interactions import Interactions
 from workbench.data.world import make_world
 from workbench.data.world_kernel import N_DRAWS
-from workbench.lab import retrieval_speed
+from workbench.lab import lift_speed, retrieval_speed
 from workbench.lab.bench import Measurement, benchmark, compare
 
 
@@ -83,3 +83,9 @@ def _retrieval(case: str, n: int, catalogue: bool, seconds: float) -> Iterator[M
         yield Measurement.of(
             "retrieval", f"build {case}", found.build["workbench"], peer, found.build[peer], held
         )
+
+
+@benchmark("lift", help="predict, pretrain, fill the datastore; peers RIM, BERT4Rec, DIN and bare network")
+def lift(size: str) -> Iterator[Measurement]:
+    """LIFT beside its peers, on one thread, and how it grows with K, L and the retrieval set."""
+    yield from lift_speed.measurements(size)

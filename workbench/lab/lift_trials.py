@@ -40,9 +40,13 @@ from workbench.methods.lift_config import REMEDIES, LIFTConfig
 # What is set for all variants on a data set; what a variant changes goes on top.
 WORLD = {"targets": None, "rows": None, "succession": 1.0, "shift": True, "pretrain_epochs": 60}
 REAL = {"targets": 30_000, "rows": 200_000, "shift": True, "pretrain_epochs": 6, "pretrain_batch": 128}
+TINY = {  # for tests: the numbers mean nothing
+    "targets": 200, "rows": 300, "width": 2, "size": 8, "heads": 2, "layers": 1, "probes": 4,
+    "pretrain_epochs": 2, "epochs": 2,
+}  # fmt: skip
 SETTINGS: dict[str, dict[str, object]] = {
     "world:small": WORLD,
-    "world:tiny": {**WORLD, "pretrain_epochs": 2, "epochs": 2},
+    "world:tiny": {**WORLD, **TINY},
     "ml-1m": REAL,
     "taobao-sample": REAL,
 }

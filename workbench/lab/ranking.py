@@ -18,7 +18,7 @@ Models for clicks, which score one candidate at a time, are ranked in :mod:`work
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -94,26 +94,31 @@ class Questions:
         """(B, 1 + C) int64 item codes, the answer first."""
         return np.concatenate([self.target[:, None], self.stored.items], axis=1)
 
-    def some(self, part: slice) -> Questions:
-        """Some of the questions, in order."""
-        start, stop, step = part.indices(len(self))
-        if step != 1 or stop <= start:
-            raise ConfigError(f"some questions are a range that is not empty, not {part}")
+    def some(self, places: np.ndarray) -> Questions:
+        """The questions at some places, ascending."""
         offsets, items = self.out
+        counts = np.diff(offsets)[places]
+        ends = np.cumsum(counts)
+        inside = np.arange(counts.sum()) + np.repeat(offsets[:-1][places] - (ends - counts), counts)
         kept = self.stored
-        stored = StoredNegatives(
-            kept.users[start:stop], kept.items[start:stop], kept.fingerprint, kept.seed, kept.purpose
-        )
-        return Questions(
-            *(values[start:stop] for values in (self.rows, self.user, self.target, self.history)),
-            stored=stored,
-            out=(offsets[start : stop + 1] - offsets[start], items[offsets[start] : offsets[stop]]),
-            clicks=self.clicks,
-            alone=self.alone,
+        return replace(
+            self,
+            rows=self.rows[places],
+            user=self.user[places],
+            target=self.target[places],
+            history=self.history[places],
+            stored=replace(kept, users=kept.users[places], items=kept.items[places]),
+            out=(np.concatenate(([0], ends)), items[inside]),
         )
 
+    def spread(self, count: int) -> Questions:
+        """So many of the questions (or all, if there are fewer) at even distances, from first to last."""
+        if count < 1:
+            raise ConfigError(f"at least one question must be asked, not {count}")
+        return self.some(np.unique(np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(int)))
 
-def ask(log: Interactions, rows: np.ndarray, purpose: str, protocol: TopN = TopN()) -> Questions:
+
+def ask(log: Interactions, rows: np.ndarray, purpose: str, protocol: TopN) -> Questions:
     """Questions about the clicks among some rows of a log, such as ``split.rows("test")``.
 
     purpose : "validation" or "test", which stream of the seed the negatives come from.
@@ -270,7 +275,7 @@ def rank(scores: Scorer, asked: Questions, batch: int = 256) -> Ranked:
     """
     sampled, full = [], []
     for at in range(0, len(asked), batch):
-        some = asked.some(slice(at, at + batch))
+        some = asked.some(np.arange(at, min(at + batch, len(asked))))
         found = scores(some.user, some.history)
         sampled.append(_among_stored(found, some))
         full.append(full_ranks(found, some.target, some.out))

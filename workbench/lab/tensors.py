@@ -7,6 +7,7 @@ gathers, so that a log of a hundred million rows costs a few bytes a row and fie
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +61,19 @@ class Table:
     def label(self) -> Tensor:
         """(n,) int8 labels."""
         return self._label[1:]
+
+    def followed_by(self, codes: np.ndarray, label: np.ndarray) -> Table:
+        """The same table with rows that are in no log behind its own, such as candidates for a target.
+
+        codes : (m, M) in the order of ``fields``; label : (m,). Row ``len(table) + i`` is the i-th of them.
+        """
+        if codes.shape != (len(label), len(self.fields)):
+            raise ConfigError(f"{len(label)} labels and {len(self.fields)} fields, but codes {codes.shape}")
+        longer = copy(self)
+        for name, more in (("_codes", codes), ("_label", label)):
+            here = getattr(self, name)
+            setattr(longer, name, torch.cat([here, torch.from_numpy(more).to(here)]))
+        return longer
 
     def events(self, rows: Tensor) -> Events:
         """The events of some rows: any shape (...) of row numbers, -1 where there is none."""

@@ -130,7 +130,7 @@ def fit(
         with seeded(seed, epoch):
             n = samples(epoch) if callable(samples) else samples
         _refuse_settings(samples=n)
-        report = _Report(epoch, epochs, math.ceil(n / batch), fitted.history, on_progress)
+        report = _Report(epoch, epochs, len(batches(torch.arange(n), batch)), fitted.history, on_progress)
         with seeded(seed, epoch, fabric.global_rank):
             order = torch.randperm(n, generator=torch.Generator().manual_seed(_mixed(seed, epoch)))
             mean = _epoch(network, stepper, loss, order, batch, clip, fabric, stop, report)
@@ -167,7 +167,7 @@ def _epoch(
     """One pass over the samples in this order: the mean loss, or None when it was stopped."""
     network.train()
     total = torch.zeros((), device=fabric.device)
-    for step, index in enumerate(order.split(batch), start=1):
+    for step, index in enumerate(batches(order, batch), start=1):
         if stop is not None and fabric.broadcast(stop()):
             return None
         value = loss(network, share(index, fabric.global_rank, fabric.world_size))
@@ -179,6 +179,12 @@ def _epoch(
         total += value.detach() * len(index)
         report.step(step, total)  # reads the loss now and then only: on a GPU, reading it means waiting
     return float(fabric.all_reduce(total)) / len(order)
+
+
+def batches(order: Tensor, batch: int) -> list[Tensor]:
+    """Batches of so many samples; a last sample alone joins the batch before it, for batch norm's sake."""
+    cut = list(order.split(batch))
+    return [*cut[:-2], torch.cat(cut[-2:])] if len(cut) > 1 and len(cut[-1]) == 1 else cut
 
 
 def share(index: Tensor, rank: int, processes: int) -> Tensor:
