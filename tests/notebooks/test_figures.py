@@ -23,8 +23,18 @@ DIAGRAMS = (
     "lift_fig3_workflow",
     "lift_fig6_datastore",
 )
+SWEEPS = {  # notebooks that draw kept results, and how many seeds they run afresh here
+    "lift_table2_ctr": 1,
+    "lift_table3_topn": 1,
+    "lift_table4_encoders": 1,
+    "lift_table5_contexts": 2,  # below two there is no gain to draw
+    "lift_fig4_mask_ratio": 1,
+    "lift_fig7_fig8_k_and_l": 1,
+}
 TINY = {  # what makes a notebook tiny; the others get the smallest world
     "lift_retrieval_speed": {"largest": 3_000},
+    "lift_fig5_inference_time": {"dataset": "world:tiny", "repeats": 2},
+    **{name: {"dataset": "world:tiny", "seeds": n, "fresh": True} for name, n in SWEEPS.items()},
     **{name: {} for name in DIAGRAMS},
 }
 NO_TABLE = {"lift_context_timeline", *DIAGRAMS}  # drawings of events, not of numbers
@@ -39,6 +49,7 @@ def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     job = Job(BOOKS[name], {"seed": SEED, **TINY.get(name, {"dataset": "world:tiny"})})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORKBENCH_FIGURES", str(folder / "figures"))
+        patch.setenv("WORKBENCH_HOME", str(folder))  # results of trials stay out of the checkout
         patch.delenv("WORKBENCH_DATA", raising=False)  # the same with and without real data at hand
         patch.setenv("WORKBENCH_CACHE", str(folder / "cache"))
         (ended,) = run_jobs([job], Places(folder))
@@ -132,3 +143,67 @@ def test_dualrec_s_table_holds_the_printed_numbers_and_the_world(ran: SimpleName
     assert world["density_pct"] == pytest.approx(
         100 * world["interactions"] / (world["users"] * world["items"])
     )
+
+
+SWEPT = pytest.mark.parametrize("ran", SWEEPS, indirect=True)
+
+
+@SWEPT
+def test_a_sweep_writes_no_kept_results(ran: SimpleNamespace) -> None:
+    root = ran.stem.parent.parent
+    assert list((root / "runs" / "results").glob("*/*.json"))
+    assert not (root / "figures" / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("ran", "champion", "methods", "printed"),
+    [
+        ("lift_table2_ctr", "LIFT", 14, ("Tmall", "AUC", "RIM", 0.9138)),
+        ("lift_table3_topn", "LIFT", 8, ("ML-1M", "HR@10", "LIFT", 0.4324)),
+        ("lift_table4_encoders", "Transformer Decoder (p)", 6, ("Taobao", "AUC", "RNN (p)", 0.8715)),
+        ("lift_table5_contexts", "Future & History", 5, ("Alipay", "AUC", "Future Only", 0.8525)),
+    ],
+    indirect=["ran"],
+)
+def test_a_table_has_the_printed_numbers_beside_ours(
+    ran: SimpleNamespace, champion: str, methods: int, printed: tuple[str, str, str, float]
+) -> None:
+    *key, value = printed
+    numbers = ran.table.set_index(["dataset", "metric", "method"]).sort_index()
+    assert numbers.loc[tuple(key), "published"] == value
+    ours = ran.table[ran.table["dataset"] == "world:tiny"]
+    assert ours["published"].isna().all()
+    assert ran.table["method"].nunique() == methods
+    assert set(ours["seeds"]) == {SWEEPS[ran.name]}
+    assert (ours[ours["method"] == champion]["lead"] == 0).all()
+    assert ours["ours"].between(0, 2).all()
+
+
+@only("lift_table5_contexts")
+def test_the_gain_of_contexts_is_drawn_in_two_worlds(ran: SimpleNamespace) -> None:
+    gains = pd.read_csv(ran.stem.parent / "lift_table5_gain__world-tiny.csv")
+    assert set(gains["world"]) == {"succession 1", "succession 0"}
+    assert set(gains["rows"]) == {"all test rows", "step rows"}
+    assert ((gains["low"] < gains["gain"]) & (gains["gain"] < gains["high"])).all()
+
+
+@only("lift_fig4_mask_ratio")
+def test_every_mask_ratio_is_tried(ran: SimpleNamespace) -> None:
+    assert ran.table["variant"].tolist() == ["last", "0.1", "0.3", "0.5", "0.7", "0.9", "1.0"]
+    assert ran.table["auc"].between(0.2, 0.8).all()
+
+
+@only("lift_fig7_fig8_k_and_l")
+def test_every_k_and_l_is_tried(ran: SimpleNamespace) -> None:
+    tried = ran.table.groupby("knob")["setting"].agg(list)
+    assert tried["K"] == [1, 2, 5, 10, 20, 40]
+    assert tried["L"] == [5, 10, 20, 40]
+    assert ran.table["value"].between(0.2, 0.8).all()
+
+
+@only("lift_fig5_inference_time")
+def test_all_systems_are_timed_in_each_round(ran: SimpleNamespace) -> None:
+    systems = ran.table.groupby("system")["seconds"]
+    assert set(systems.groups) == {"LIFT", "LIFT online", "RIM", "DIN", "BERT4Rec"}
+    assert (systems.size() == 2).all()
+    assert systems.median()["BERT4Rec"] > systems.median()["LIFT"]

@@ -64,17 +64,22 @@ def known(
             f"none of the {len(asked)} trials of {experiment} on {asked[0].dataset} has been run; "
             "'fresh = True' runs them, which can take hours"
         )
-    days = sorted({str(records[key]["finished"])[:10] for key in found["key"]})
-    commits = sorted({str(commit)[:7] for commit in found["commit"]})
-    changed = " and later changes" if found["dirty"].any() else ""
-    seeds = found["seed"].nunique()
-    note = (
-        f"{seeds} seed{'s' if seeds > 1 else ''}; run {' to '.join(dict.fromkeys((days[0], days[-1])))} in "
-        f"{found['seconds'].sum() / 3600:.1f} hours, code {', '.join(commits)}{changed}"
-    )
+    note = _note(found, [str(records[key]["finished"]) for key in found["key"]])
     if absent:
         note += f"; {len(absent)} of {len(asked)} trials missing"
     return Known(_in_order(found, keys), note, _missing(absent, found))
+
+
+def _note(found: pd.DataFrame, finished: Sequence[str]) -> str:
+    """How many seeds, when they ended, how much computing, and which code answered."""
+    seeds, commits = found["seed"].nunique(), sorted({commit[:7] for commit in found["commit"]})
+    days = dict.fromkeys((min(finished)[:10], max(finished)[:10]))
+    code = ", ".join(commits) if len(commits) < 3 else f"of {len(commits)} commits"
+    changed = " and later changes" if found["dirty"].any() else ""
+    return (
+        f"{seeds} seed{'s' if seeds > 1 else ''} ({math.ceil(found['seconds'].sum() / 60)} minutes, "
+        f"{' to '.join(days)}, code {code}{changed})"
+    )
 
 
 def _in_order(found: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:

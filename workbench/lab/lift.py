@@ -1,11 +1,8 @@
 """LIFT from a log to predictions: pretrain E_ω, ask it about every context, train F_θ on the answers.
 
-    data = LIFTData.of(log, global_time_split(log), config)
-    model, samples = lift(data, config, seed=0)
-    probabilities = predict(model, samples["test"])
-
-Departure: the user's id is not among the features a network reads unless ``fields`` says so. Contexts come
-from other users (ambiguity L2), whose ids match nothing, and a thousand ids are soon learnt by heart.
+data = LIFTData.of(log, global_time_split(log), config)
+model, samples, _ = lift(data, config, seed=0)
+probabilities = predict(model, samples["test"])
 """
 
 from __future__ import annotations
@@ -20,14 +17,12 @@ from scipy.linalg import qr
 from torch import Tensor
 from torch.nn import functional
 
-from workbench.data.histories import Histories
-from workbench.data.interactions import Interactions
-from workbench.data.splits import TimeSplit
 from workbench.errors import ConfigError
+from workbench.lab.lift_data import LIFTData, pretraining_windows
 from workbench.lab.metrics import auc
-from workbench.lab.samples import Samples, prepare
+from workbench.lab.samples import Samples
 from workbench.lab.tensors import Table
-from workbench.lab.training import Fit, click_loss, click_score, fit
+from workbench.lab.training import Fit, click_loss, click_score, fit, seeded
 from workbench.methods.layers import Events
 from workbench.methods.lift import LIFT, Encoder, mask_behaviours, pretrain_loss, reverse
 from workbench.methods.lift_config import LIFTConfig
@@ -60,60 +55,21 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.start not in ("pretrained", "joint", "random"):
             raise ConfigError(f"start is 'pretrained', 'joint' or 'random', not {self.start!r}")
-
-
-def pretraining_windows(histories: Histories, length: int, first: int = 0) -> np.ndarray:
-    """S_pretrain (LIFT, Section 4.2): every user's rows cut into windows of L, one every L interactions.
-
-    first : where the cutting begins, 0 (the paper's) to L - 1: that many events before a user's first.
-    Returns (n, L) int64 row numbers, oldest first, then -1. A user's first and last window may be shorter,
-    but not a single event (ambiguity L16).
-    """
-    if length < 2:
-        raise ConfigError("a window of one event has nothing to learn its masked behaviour from")
-    counts = np.diff(histories.offsets)
-    windows = np.where(counts > 0, -(-(counts + first) // length), 0)
-    user = np.repeat(np.arange(len(counts)), windows)
-    nth = np.arange(len(user)) - np.repeat(np.cumsum(windows) - windows, windows)
-    begin = histories.offsets[user] + nth * length - first
-    stop = np.minimum(begin + length, histories.offsets[user + 1])
-    start = np.maximum(begin, histories.offsets[user])
-    return histories.window(start[stop - start > 1], stop[stop - start > 1], length)
-
-
-@dataclass(frozen=True, eq=False)
-class LIFTData:
-    """A split log as LIFT needs it.
-
-    samples : part -> samples with the K neighbours; known : histories of the retrieval set; windows :
-    (n, L) of S_pretrain.
-    """
-
-    log: Interactions
-    split: TimeSplit
-    table: Table
-    samples: Mapping[str, Samples]
-    known: Histories
-    windows: Tensor
-
-    @classmethod
-    def of(
-        cls,
-        log: Interactions,
-        split: TimeSplit,
-        config: LIFTConfig,
-        *,
-        fields: Sequence[str] | None = None,
-        device: torch.device | str = "cpu",
-        cache: Path | None = None,
-    ) -> LIFTData:
-        """Retrieve (or load what was retrieved before) and cut; errors as in ``samples.prepare``."""
-        fields = tuple(f for f in log.fields if f != "user") if fields is None else fields
-        table = Table(log, fields, device)
-        samples = prepare(log, split, config.k, config.length, table=table, cache=cache)
-        known = Histories.of(log, stop=split.retrieval.stop)
-        windows = torch.from_numpy(pretraining_windows(known, config.length))
-        return cls(log, split, table, samples, known, windows)
+        if not isinstance(self.shift, bool):
+            raise ConfigError(f"shift is True or False, not {self.shift!r}")
+        for name, least in (
+            ("pretrain_batch", 1),
+            ("pretrain_epochs", 1),
+            ("epochs", 1),
+            ("patience", 1),
+            ("batch", 2),
+        ):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ConfigError(f"{name} is a whole number from {least}, not {value!r}")
+        for name in ("pretrain_lr", "lr"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ConfigError(f"{name} is above 0, not {getattr(self, name)!r}")
 
 
 def masked_auc(
@@ -147,7 +103,7 @@ def pretrain(
 
     held_out : windows to leave out and to score (masked AUC) after every epoch.
     """
-    encoder = made(lambda: Encoder(data.table.sizes, config), seed).to(data.table.device)
+    encoder = fresh_encoder(data, config, seed)
     score, windows = None, data.windows
     if held_out is not None:
         score = lambda model: masked_auc(model, data.table, held_out)  # noqa: E731
@@ -170,15 +126,32 @@ def pretrain(
         lr=recipe.pretrain_lr, weight_decay=0.01, seed=seed, score=score,
         checkpoint=checkpoint, on_progress=on_progress, stop=stop,
     )  # fmt: skip
+    forget_unseen(encoder, data)
     choose_probes(encoder, data, seed)
     return encoder, fitted
 
 
-def made(build: Callable, seed: int):
-    """A module built from this seed, whatever was drawn before."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+def made(build: Callable, *words: int):
+    """A module whose start is drawn from these words, whatever was drawn before."""
+    with seeded(*words):
         return build()
+
+
+def fresh_encoder(data: LIFTData, config: LIFTConfig, seed: int) -> Encoder:
+    """An encoder as it is drawn, with the first random probes."""
+    encoder = made(lambda: Encoder(data.table.sizes, config), seed, 1).to(data.table.device)
+    choose_probes(encoder, data, seed, trained=False)
+    return encoder
+
+
+def forget_unseen(encoder: Encoder, data: LIFTData) -> None:
+    """Values that the retrieval set does not have become "unknown": nothing was learnt of them."""
+    embedding = encoder.embedding
+    seen = torch.zeros(len(embedding.table), dtype=torch.bool, device=data.table.device)
+    for codes in data.table.codes[: len(data.known)].split(2**20):
+        seen[(codes + embedding.offsets).flatten()] = True
+    with torch.no_grad():
+        embedding.table[~seen] = 0.0
 
 
 def choose_probes(encoder: Encoder, data: LIFTData, seed: int, trained: bool = True) -> None:
@@ -216,7 +189,8 @@ def encode(
     A store of all rows that outlives the process is :mod:`workbench.lab.datastore`.
     """
     parts = tuple(data.samples) if parts is None else parts
-    some = data.samples[parts[0]]
+    some, training = data.samples[parts[0]], encoder.training
+    encoder.eval()
     near = torch.cat([data.samples[part].neighbours.flatten() for part in parts]).unique()
     near = near[near >= 0].long()
     values = {}
@@ -225,10 +199,9 @@ def encode(
             values[side] = torch.zeros(len(some.past), encoder.value_size, device=data.table.device)
             for rows in near.split(batch):
                 values[side][rows] = encoder.represent(context_events(encoder, some, side, rows))
-    return {
-        part: data.samples[part].encoded(recall(encoder, data.samples[part], batch), **values)
-        for part in parts
-    }
+    own = {part: recall(encoder, data.samples[part], batch) for part in parts}
+    encoder.train(training)
+    return {part: data.samples[part].encoded(own[part], **values) for part in parts}
 
 
 def context_events(encoder: Encoder, samples: Samples, side: str, rows: Tensor) -> Events:
@@ -260,7 +233,7 @@ def train_predictor(
     ``how`` goes to :func:`workbench.lab.training.fit` (checkpoint, on_progress, stop).
     """
     table = samples["train"].table
-    model = made(lambda: LIFT(table.sizes, config, encoder), seed).to(table.device).freeze()
+    model = made(lambda: LIFT(table.sizes, config, encoder), seed, 2).to(table.device).freeze()
     fitted = fit(
         model, click_loss(samples["train"]), len(samples["train"]), epochs=recipe.epochs, batch=recipe.batch,
         lr=recipe.lr, weight_decay=recipe.weight_decay, seed=seed, patience=recipe.patience,
@@ -278,7 +251,7 @@ def train_jointly(
     that follow each other when sorted by item, and each distinct context in it is encoded once.
     """
     train = data.samples["train"]
-    model = made(lambda: LIFT(data.table.sizes, config, encoder), seed).to(data.table.device)
+    model = made(lambda: LIFT(data.table.sizes, config, encoder), seed, 2).to(data.table.device)
     item = data.log.item[train.rows.cpu().numpy()]
     groups = torch.from_numpy(np.argsort(item, kind="stable")).split(TOGETHER)
 
@@ -309,17 +282,18 @@ def lift(
     config: LIFTConfig,
     seed: int,
     recipe: Recipe = Recipe(),
-    **how,
-) -> tuple[LIFT, Mapping[str, Samples]]:
-    """The whole of LIFT: a trained model and the samples it reads (``predict(model, samples["test"])``)."""
+) -> tuple[LIFT, Mapping[str, Samples], Fit]:
+    """The whole of LIFT: a trained model, the samples it reads, and how the (last) training went.
+
+    ``predict(model, samples["test"])`` gives probabilities.
+    """
     if recipe.start == "pretrained":
-        encoder, _ = pretrain(data, config, seed, recipe, **how)
+        encoder, _ = pretrain(data, config, seed, recipe)
     else:
-        encoder = made(lambda: Encoder(data.table.sizes, config), seed).to(data.table.device)
-        choose_probes(encoder, data, seed, trained=False)
+        encoder = fresh_encoder(data, config, seed)
     if recipe.start == "joint":
-        model, _ = train_jointly(data, encoder, config, seed, recipe, **how)
-        return model, encode(data, model.encoder)
-    samples = encode(data, encoder.eval())
-    model, _ = train_predictor(samples, encoder, config, seed, recipe, **how)
-    return model, samples
+        model, fitted = train_jointly(data, encoder, config, seed, recipe)
+        return model, encode(data, model.encoder), fitted
+    samples = encode(data, encoder)
+    model, fitted = train_predictor(samples, encoder, config, seed, recipe)
+    return model, samples, fitted

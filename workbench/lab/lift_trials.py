@@ -28,12 +28,13 @@ from workbench.data.interactions import Interactions
 from workbench.data.splits import TimeSplit, global_time_split
 from workbench.data.world import World, best_reachable, make_world
 from workbench.errors import ConfigError, unknown
-from workbench.lab.lift import LIFTData, Recipe, choose_probes, encode, lift, made, pretrain, train_predictor
+from workbench.lab.lift import Recipe, encode, fresh_encoder, lift, made, pretrain, train_predictor
+from workbench.lab.lift_data import LIFTData
 from workbench.lab.metrics import auc, log_loss
 from workbench.lab.places import places
 from workbench.lab.samples import Samples, targets_only
 from workbench.lab.store import Trial
-from workbench.lab.training import click_loss, click_score, fit, predict
+from workbench.lab.training import Fit, click_loss, click_score, fit, predict
 from workbench.methods.lift import Encoder
 from workbench.methods.lift_config import REMEDIES, LIFTConfig
 
@@ -48,18 +49,21 @@ SETTINGS: dict[str, dict[str, object]] = {
     "world:small": WORLD,
     "world:tiny": {**WORLD, **TINY},
     "ml-1m": REAL,
-    "taobao-sample": REAL,
 }
-LITERAL = {"represent": "last", "neighbor_label": "none", "match": False, "reverse_future": False}
-JOINT = {"start": "joint", "batch": 128, "lr": 1e-3, "epochs": 5, "patience": 2, "probes": 8}
+LITERAL = {
+    "represent": "last", "neighbor_label": "none", "match": False, "reverse_future": False, "shift": False,
+}  # fmt: skip
+JOINT = {"start": "joint", "batch": 128, "lr": 1e-3, "epochs": 12, "patience": 4}
+VERSION = 2  # of what LIFT computes from a configuration; goes up when the same one gives other numbers
 NETWORK = {"batch": 1024, "lr": 2e-3, "epochs": 8, "patience": 2}
 
 EXPERIMENTS: dict[str, dict[str, dict[str, object]]] = {
     # which part of the contexts is seen: Table 5, and the picture of the gain
+    # ("history 2L": in the future's place the L events before the history, for a control of equal size)
     "lift_contexts": {
         "no context": {"context": "none"},
         "history": {"context": "history"},
-        "history 2L": {"context": "history", "length": 40, "pretrain_batch": 32},  # as many steps
+        "history 2L": {"second": "earlier history"},
         "future": {"context": "future"},
         "future and history": {},
     },
@@ -93,7 +97,8 @@ EXPERIMENTS: dict[str, dict[str, dict[str, object]]] = {
     "lift_fig4": {str(ratio): {"mask_ratio": ratio} for ratio in ("last", 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)},
     "lift_fig7": {
         **{f"K = {k}": {"k": k} for k in (1, 2, 5, 10, 20, 40)},
-        **{f"L = {length}": {"length": length} for length in (5, 10, 20, 40)},
+        # as many steps whatever the length of a window
+        **{f"L = {n}": {"length": n, "pretrain_batch": 1280 // n} for n in (5, 10, 20, 40)},
     },
 }
 _MODEL = {f.name for f in fields(LIFTConfig)}
@@ -112,17 +117,20 @@ def trials(
         raise unknown("experiment", experiment, EXPERIMENTS)
     if dataset not in SETTINGS:
         raise unknown("data set with settings for LIFT", dataset, SETTINGS)
-    base = {"model": "LIFT", **asdict(replace(LIFTConfig(), **REMEDIES)), **asdict(Recipe())}
+    base = {"model": "LIFT", "second": "future", "version": VERSION}
+    base |= {**asdict(replace(LIFTConfig(), **REMEDIES)), **asdict(Recipe())}
     result = []
     for seed in seeds:
         for variant, changes in EXPERIMENTS[experiment].items():
             config = {**base, **SETTINGS[dataset], **settings, **changes}
             for name in settings:
-                if name not in _MODEL | _RECIPE | set(SETTINGS[dataset]):
+                if name not in _MODEL | _RECIPE | set(SETTINGS[dataset]) | {"second"}:
                     raise unknown("setting", name, _MODEL | _RECIPE | set(SETTINGS[dataset]))
             _of(LIFTConfig, config), _of(Recipe, config)
             log, _, _ = _log(dataset, seed, config.get("succession"))
             config["hidden"] = list(config["hidden"])
+            if config["model"] != "LIFT":
+                del config["second"], config["version"]
             if "succession" in config:
                 config["succession"] = float(config["succession"])
             result.append(Trial(variant, dataset, log.fingerprint, seed, config))
@@ -168,12 +176,15 @@ def measure(trial: Trial) -> dict[str, float]:
     config, seed = dict(trial.config), trial.seed
     log, _, world = _log(trial.dataset, seed, config.get("succession"))
     if config["model"] == "LIFT":
-        probability, test = _lift(trial.dataset, config, seed)
+        probability, test, fitted = _lift(trial.dataset, config, seed)
     else:
-        probability, test = _baseline(trial.dataset, config, seed)
+        probability, test, fitted = _baseline(trial.dataset, config, seed)
     rows = test.rows.cpu().numpy()
     label = log.label[rows]
     result = {"auc": auc(label, probability), "logloss": log_loss(label, probability)}
+    if fitted is not None:  # to choose by, and to see whether a training was cut short
+        result |= {"auc_validation": fitted.best_score, "best_epoch": fitted.best_epoch}
+        result["epochs_run"] = len(fitted.history)
     if world is not None:
         steps = world.truth.kind[rows] == 2
         result["auc_steps"] = auc(label[steps], probability[steps])
@@ -228,38 +239,51 @@ _PREDICTOR = {
 }  # fmt: skip
 
 
-def _lift(dataset: str, config: Mapping[str, object], seed: int) -> tuple[np.ndarray, Samples]:
+def _lift(dataset: str, config: Mapping[str, object], seed: int) -> tuple[np.ndarray, Samples, Fit]:
     method, recipe = _of(LIFTConfig, config), _of(Recipe, config)
     data = _data(dataset, seed, *_key(config))
     if recipe.start == "joint":
-        model, samples = lift(data, method, seed, recipe)
+        model, samples, fitted = lift(data, method, seed, recipe)
     else:
-        encoder, samples = _encoded(dataset, _key(config), replace(method, **_PREDICTOR), recipe, seed)
-        model, _ = train_predictor(samples, encoder, method, seed, recipe)
-    return predict(model, samples["test"]), samples["test"]
+        alone = replace(method, **_PREDICTOR)
+        encoder, samples = _encoded(dataset, _key(config), alone, recipe, seed, config["second"])
+        model, fitted = train_predictor(samples, encoder, method, seed, recipe)
+    return predict(model, samples["test"]), samples["test"], fitted
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def _encoded(
-    dataset: str, key: tuple, config: LIFTConfig, recipe: Recipe, seed: int
+    dataset: str, key: tuple, config: LIFTConfig, recipe: Recipe, seed: int, second: str
 ) -> tuple[Encoder, Mapping[str, Samples]]:
     """A pretrained encoder (from its checkpoint, if it was trained before) and what it says."""
     data = _data(dataset, seed, *key)
+    if second == "earlier history":
+        config, data = replace(config, reverse_future=False), _with_earlier(data, config.length)
+    elif second != "future":
+        raise unknown("second part of a context", second, ("future", "earlier history"))
     if recipe.start == "random":
-        encoder = made(lambda: Encoder(data.table.sizes, config), seed).eval()
-        choose_probes(encoder, data, seed, trained=False)
+        encoder = fresh_encoder(data, config, seed)
         return encoder, encode(data, encoder)
     # Neither K nor what is read off the states changes the weights.
     same = replace(config, k=1, represent="last", reverse_future=False)
     how = [data.log.fingerprint, asdict(same), recipe.pretrain_epochs, recipe.pretrain_batch,
-           recipe.pretrain_lr, recipe.shift, seed]  # fmt: skip
+           recipe.pretrain_lr, recipe.shift, VERSION, seed]  # fmt: skip
     name = hashlib.sha256(json.dumps(how).encode()).hexdigest()[:16]
     checkpoint = places().results.parent / "encoders" / f"{name}.safetensors"
     encoder, _ = pretrain(data, config, seed, recipe, checkpoint=checkpoint)
     return encoder, encode(data, encoder)
 
 
-def _baseline(dataset: str, config: Mapping[str, object], seed: int) -> tuple[np.ndarray, Samples]:
+def _with_earlier(data: LIFTData, length: int) -> LIFTData:
+    """The same with [z - 2L, z - L) in the place of every future."""
+    past = next(iter(data.samples.values())).past
+    earlier = replace(past, stop=torch.maximum(past.start, past.stop - length))
+    return replace(data, samples={part: replace(s, future=earlier) for part, s in data.samples.items()})
+
+
+def _baseline(
+    dataset: str, config: Mapping[str, object], seed: int
+) -> tuple[np.ndarray, Samples, Fit | None]:
     """A model of Table 2: RIM on the train part, the others on retrieval and train part together."""
     data = _data(dataset, seed, *_key(config))
     parts = data.samples
@@ -268,15 +292,15 @@ def _baseline(dataset: str, config: Mapping[str, object], seed: int) -> tuple[np
         latest = np.arange(0, data.split.train.stop)[-(config["rows"] or 0) :]
         parts["train"] = _own(data, latest, config)
     if config["model"] == "GBDT":
-        return _boosted(data, parts), parts["test"]
+        return _boosted(data, parts), parts["test"], None
     options = {"length": config["length"]} if config["model"] == "BERT4Rec" else {}
     model = made(lambda: CTR[config["model"]](data.table.sizes, **options), seed)
-    fit(
+    fitted = fit(
         model, _click_loss(model, parts["train"]), len(parts["train"]), seed=seed,
         **{name: config[name] for name in ("epochs", "batch", "lr", "weight_decay", "patience")},
         score=click_score(parts["validation"]),
     )  # fmt: skip
-    return predict(model, parts["test"]), parts["test"]
+    return predict(model, parts["test"]), parts["test"], fitted
 
 
 def _own(data: LIFTData, rows: np.ndarray, config: Mapping[str, object]) -> Samples:

@@ -19,9 +19,10 @@ Departures, each a switch of :class:`LIFTConfig` whose default is the paper's li
 - Eq. 17 lists x_inter only; as its text says, the embeddings themselves are fed in too, unless
   ``literal_eq17`` (L12).
 
-Where the paper is silent (L23, L11, and the MLP): pre-norm blocks, W of Eq. 14 starts near I / sqrt(Mw), the
-predictor normalises its input over the batch, and the encoder's embeddings start with standard deviation 1:
-from 0.1 the transformer did not learn to compare events in the time given (lesson 03).
+Where the paper is silent (L23, L11, and the MLP): v = 32, w = 8 and four heads, which two cores train in a
+minute; pre-norm blocks; W of Eq. 14 starts near I / sqrt(Mw); the predictor normalises its input over the
+batch; the encoder's embeddings start with standard deviation 1: from 0.1 the transformer did not learn to
+compare events in the time given (lesson 03).
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Encoder(nn.Module):
         if config.encoder == "rnn":
             self.rnn = nn.GRU(v, v, config.layers, batch_first=True)
         else:
-            self.place = nn.Parameter(torch.randn(config.length + 1, v) * 0.1)
+            self.place = nn.Parameter(torch.randn(config.length, v) * 0.1)
             self.blocks = nn.ModuleList(
                 TransformerBlock(v, config.heads, config.dropout) for _ in range(config.layers)
             )
@@ -103,7 +104,8 @@ class Encoder(nn.Module):
         """
         x = self._read(events, masked)
         if self.config.encoder == "rnn":
-            return self.norm(self.rnn(x)[0])
+            states = self.norm(self.rnn(x)[0])
+            return (states, []) if return_weights else states
         allowed, weights = visible(events.there, self.config.encoder == "decoder"), []
         for block in self.blocks:
             x, seen = block(x, allowed)
@@ -113,8 +115,11 @@ class Encoder(nn.Module):
     def ask(self, events: Events, queries: Tensor) -> Tensor:
         """States at masked interactions that follow a sequence, each as if it alone came next.
 
-        events (B, T), queries (B or 1, Q, M) codes -> (B, Q, v). A query sees the sequence and itself.
+        events (B, T), queries (B or 1, Q, M) codes -> (B, Q, v). A query sees the sequence and itself; no
+        event sees a query, not even where the encoder is bidirectional. Of L events the first is left
+        out: with the query they would be L + 1, and no such place was ever trained.
         """
+        events = newest(events, self.config.length - 1)
         B, Q = len(events.there), queries.shape[1]
         x, end = self._read(events), events.there.sum(-1)
         q = self.into(self.embedding(queries).flatten(-2)) + self.token.weight[MASKED]  # (B or 1, Q, v)
@@ -148,11 +153,13 @@ class Encoder(nn.Module):
 
         "ask" puts first what the encoder says of the target itself: target (B, M) codes, no label.
         """
-        own = self.represent(history)
         if self.config.represent != "ask":
-            return own
-        state = self.ask(history, target[:, None]).squeeze(1)
-        return torch.cat([own, state, self.behaviour(state)[:, None]], -1)
+            return self.represent(history)
+        queries = torch.cat([self.probes.expand(len(target), -1, -1), target[:, None]], 1)
+        states = self.ask(history, queries)
+        said = self.behaviour(states)
+        own = said[:, :-1] * history.there.any(-1, keepdim=True)  # as represent gives it
+        return torch.cat([own, states[:, -1], said[:, -1:]], -1)
 
     def _read(self, events: Events, masked: Tensor | None = None) -> Tensor:
         """What enters the network: features, label token and place of every event, (B, T, v)."""
@@ -161,8 +168,8 @@ class Encoder(nn.Module):
         x = self.into(self.embedding(events.codes).flatten(-2)) + self.token(token)
         if self.config.encoder == "rnn":
             return x
-        if len(self.place) <= T:
-            raise ConfigError(f"the encoder was made for sequences of {len(self.place) - 1} events, not {T}")
+        if len(self.place) < T:
+            raise ConfigError(f"the encoder was made for sequences of {len(self.place)} events, not {T}")
         return x + self.place[:T]
 
     def _after(self, x: Tensor, end: Tensor) -> Tensor:
@@ -246,7 +253,8 @@ class Predictor(nn.Module):
         parts = [getattr(sample, {"history": "past", "future": "future"}[p]) for p in self.config.parts]
         size, own = self.value_size, sample.history
         every = torch.cat([own[:, :size], *(part.flatten(0, 1) for part in parts)])
-        every = self.values_norm(every)  # the same centre and scale for all, or they could not be compared
+        real = (every != 0).any(-1, keepdim=True)  # an empty sequence stays zero (L15)
+        every = self.values_norm(every) * real  # one centre and scale for all, or they cannot be compared
         own = torch.cat([every[: len(own)], own[:, size:]], -1)
         if not parts:
             return own, None
@@ -303,16 +311,20 @@ class LIFT(nn.Module):
         return self.encoder.represent(flat).view(*window.there.shape[:2], -1)
 
 
+def newest(events: Events, length: int) -> Events:
+    """The last ``length`` events of each sequence (B, T); padding stays on the right."""
+    over = (events.there.sum(-1, keepdim=True) - length).clamp(min=0)
+    return _picked(events, over + torch.arange(min(length, events.there.shape[1]), device=over.device))
+
+
 def reverse(events: Events) -> Events:
     """Sequences (B, T) with the last event first; padding stays on the right."""
-    place = (
-        events.there.sum(-1, keepdim=True)
-        - 1
-        - torch.arange(events.there.shape[1], device=events.there.device)
-    )
-    back = place % events.there.shape[1]  # padding goes round to padding
-    return Events(
-        events.codes.gather(1, back.unsqueeze(-1).expand_as(events.codes)),
-        events.label.gather(1, back),
-        events.there.gather(1, back),
-    )
+    T = events.there.shape[1]
+    place = events.there.sum(-1, keepdim=True) - 1 - torch.arange(T, device=events.there.device)
+    return _picked(events, place % T)  # what is below 0 goes round to the padding
+
+
+def _picked(events: Events, place: Tensor) -> Events:
+    """The events at some places (B, N) of their sequences."""
+    codes = events.codes.gather(1, place.unsqueeze(-1).expand(-1, -1, events.codes.shape[-1]))
+    return Events(codes, events.label.gather(1, place), events.there.gather(1, place))

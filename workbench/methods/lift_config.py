@@ -54,8 +54,14 @@ class LIFTConfig:
             if getattr(self, name) not in known:
                 raise unknown(name, getattr(self, name), known)
         for name in ("length", "k", "width", "size", "layers", "heads", "probes"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigError(f"{name} is a whole number from 1, not {getattr(self, name)!r}")
+        for name in ("reverse_future", "match", "literal_eq17"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} is True or False, not {getattr(self, name)!r}")
+        if self.represent == "ask" and self.length < 2:
+            raise ConfigError("an encoder that is asked needs a length of at least 2: one event and a query")
         ratio = self.mask_ratio
         if ratio != "last" and not (isinstance(ratio, int | float) and 0 < ratio <= 1):
             raise ConfigError(f"mask_ratio is above 0 and at most 1, or 'last', not {ratio!r}")
@@ -65,7 +71,7 @@ class LIFTConfig:
 
         if self.size % self.heads:
             raise ConfigError(f"{self.heads} heads do not divide a size of {self.size}")
-        if not self.hidden or min(self.hidden) < 1:
+        if not isinstance(self.hidden, tuple) or not self.hidden or min(self.hidden) < 1:
             raise ConfigError(f"hidden names the width of at least one layer, not {self.hidden!r}")
 
     @property
