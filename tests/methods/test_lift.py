@@ -9,7 +9,15 @@ from torch.nn import functional
 
 from workbench.errors import ConfigError
 from workbench.methods.layers import Events, Sample
-from workbench.methods.lift import LIFT, Encoder, key_attention, mask_behaviours, pretrain_loss, reverse
+from workbench.methods.lift import (
+    LIFT,
+    Encoder,
+    key_attention,
+    mask_behaviours,
+    newest,
+    pretrain_loss,
+    reverse,
+)
 from workbench.methods.lift_config import CHOICES, REMEDIES, LIFTConfig
 
 SIZES = (7, 5, 4)
@@ -124,6 +132,42 @@ def test_asking_is_appending_a_masked_interaction(kind):
                 assert answers[line, q].shape == (8,)
             else:
                 torch.testing.assert_close(answers[line, q], model(longer, last)[0, -1])
+
+
+def test_a_query_after_l_events_leaves_the_first_out():
+    """A window for pretraining has L events: nothing was ever trained to stand at place L + 1."""
+    model, read = encoder(), events(3, 6)
+    queries = events(2, seed=7, short=False).codes
+    later = Events(
+        *(torch.cat([x[:1, 1:], x[:1, :1]], 1) for x in read)
+    )
+    later.there[0, 5] = False
+    torch.testing.assert_close(model.ask(read, queries[None])[0], model.ask(later, queries[None])[0])
+    assert len(model.place) == SMALL.length
+
+
+def test_the_newest_events_keep_their_order_and_padding():
+    read = events(3, 6)
+    cut = newest(read, 3)
+    for line, rows in enumerate(([3, 4, 5], [1, 2, 3], [0, 1, 2])):
+        assert torch.equal(cut.codes[line], read.codes[line, rows])
+        assert torch.equal(cut.there[line], read.there[line, rows])
+    assert all(torch.equal(a, b) for a, b in zip(newest(read, 9), read, strict=True))
+
+
+def test_an_empty_context_stays_zero_behind_the_batch_norm():
+    torch.manual_seed(0)
+    model, batch = LIFT(SIZES, replace(SMALL, context="history")), sample(8)
+    with torch.no_grad():
+        model(batch)  # statistics that are not zero
+        model.eval()
+        encoded = batch._replace(
+            history=model.encoder.recall(batch.history, batch.target.codes),
+            past=torch.zeros(8, 3, 8),
+        )
+        _, contexts = model.predictor._aggregated(encoded, torch.full((8, 3), 1 / 3))
+    assert model.predictor.values_norm.running_mean.abs().max() > 0
+    assert not contexts.any()
 
 
 def test_h_t_asks_about_the_target_first_hand():
@@ -343,6 +387,10 @@ def test_gradients_reach_every_parameter(form):
         ({"dropout": 1.0}, "dropout"),
         ({"size": 9}, "heads"),
         ({"hidden": ()}, "hidden"),
+        ({"hidden": 64}, "hidden"),
+        ({"k": True}, "k is a whole number"),
+        ({"match": "False"}, "match is True or False"),
+        ({"length": 1, "represent": "ask"}, "at least 2"),
         *(({name: "other"}, "other") for name in CHOICES),
     ],
 )

@@ -50,6 +50,7 @@ def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORKBENCH_FIGURES", str(folder / "figures"))
         patch.setenv("WORKBENCH_HOME", str(folder))  # results of trials stay out of the checkout
+        patch.setenv("OMP_NUM_THREADS", "1")  # networks this small gain nothing from a second thread
         patch.delenv("WORKBENCH_DATA", raising=False)  # the same with and without real data at hand
         patch.setenv("WORKBENCH_CACHE", str(folder / "cache"))
         (ended,) = run_jobs([job], Places(folder))

@@ -43,7 +43,7 @@ WORLD = {"targets": None, "rows": None, "succession": 1.0, "shift": True, "pretr
 REAL = {"targets": 30_000, "rows": 200_000, "shift": True, "pretrain_epochs": 6, "pretrain_batch": 128}
 TINY = {  # for tests: the numbers mean nothing
     "targets": 200, "rows": 300, "width": 2, "size": 8, "heads": 2, "layers": 1, "probes": 4,
-    "pretrain_epochs": 2, "epochs": 2,
+    "k": 4, "length": 8, "pretrain_epochs": 2, "epochs": 2,
 }  # fmt: skip
 SETTINGS: dict[str, dict[str, object]] = {
     "world:small": WORLD,

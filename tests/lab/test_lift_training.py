@@ -11,18 +11,16 @@ from workbench.data.splits import global_time_split
 from workbench.data.world import make_world
 from workbench.errors import ConfigError, DataError
 from workbench.lab.lift import (
-    LIFTData,
     Recipe,
     choose_probes,
     encode,
+    fresh_encoder,
     lift,
-    made,
     masked_auc,
     pretrain,
-    pretraining_windows,
 )
+from workbench.lab.lift_data import LIFTData, pretraining_windows
 from workbench.lab.training import predict
-from workbench.methods.lift import Encoder
 from workbench.methods.lift_config import REMEDIES, LIFTConfig
 
 LITERAL = LIFTConfig(length=8, k=3, width=2, size=8, heads=2, layers=1, probes=4)
@@ -58,6 +56,37 @@ def test_windows_for_pretraining_against_a_loop(data):
     assert got.max() < end  # nothing beyond the retrieval set
 
 
+@pytest.mark.parametrize("first", [0, 3, 7])
+def test_wherever_the_cutting_begins_every_event_is_in_one_window_in_order(data, first):
+    known = Histories.of(data.log, stop=data.split.retrieval.stop)
+    windows = pretraining_windows(known, 8, first)
+    rows = windows[windows >= 0]
+    assert len(np.unique(rows)) == len(rows)
+    lone = set(range(len(known))) - set(rows.tolist())
+    place = known.place[list(lone)] - known.offsets[known.user[list(lone)]]
+    count = np.diff(known.offsets)[known.user[list(lone)]]
+    assert ((place == 0) | (place == count - 1)).all()  # only an event alone at either end is left out
+    for window in windows:
+        inside = window[window >= 0]
+        assert len(np.unique(data.log.user[inside])) == 1
+        assert (np.diff(known.place[inside]) == 1).all()
+
+
+def test_pretraining_reaches_every_place_a_query_can_stand_at(data):
+    start, (trained, _) = fresh_encoder(data, REMEDIED, 0), pretrain(data, REMEDIED, 0, SHORT)
+    assert (start.place != trained.place).any(-1).all()
+
+
+def test_values_the_retrieval_set_does_not_have_are_unknown_to_the_encoder(data):
+    log = data.log
+    item = log.item.copy()
+    new = int(item[data.split.test.start])
+    item[: data.split.retrieval.stop][item[: data.split.retrieval.stop] == new] = 1 + new % 3
+    other = replace(log, columns={**log.columns, "item": item})
+    encoder, _ = pretrain(LIFTData.of(other, data.split, LITERAL), LITERAL, 0, SHORT)
+    assert not encoder.embedding(torch.tensor([[new] + [1] * (len(data.table.fields) - 1)]))[0, 0].any()
+
+
 def test_a_window_of_one_event_is_refused(data):
     with pytest.raises(ConfigError, match="one event"):
         pretraining_windows(Histories.of(data.log), 1)
@@ -71,7 +100,7 @@ def test_the_user_is_not_read_unless_asked_for(data):
 
 @pytest.mark.parametrize("config", [LITERAL, REMEDIED])
 def test_encoding_beforehand_gives_what_encoding_each_context_gives(data, config):
-    model, encoded = lift(data, config, 0, SHORT)
+    model, encoded, _ = lift(data, config, 0, SHORT)
     inside = predict(model, data.samples["test"])  # events: the encoder runs in the model
     np.testing.assert_allclose(predict(model, encoded["test"]), inside, atol=1e-6)
 
@@ -82,7 +111,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_does_not(data, start):
     first, second, other = (
         predict(model, samples["test"])
         for seed in (3, 3, 4)
-        for model, samples in [lift(data, REMEDIED, seed, recipe)]
+        for model, samples, _ in [lift(data, REMEDIED, seed, recipe)]
     )
     assert np.array_equal(first, second)
     assert not np.array_equal(first, other)
@@ -93,9 +122,9 @@ def test_the_same_seed_gives_the_same_numbers_and_another_does_not(data, start):
 ])  # fmt: skip
 def test_who_is_trained_when(data, start, pretrains, moves):
     """Eq. 8: after pretraining ω is fixed; without it, both learn (ambiguity L9)."""
-    drawn = made(lambda: Encoder(data.table.sizes, REMEDIED), 0)
+    drawn = fresh_encoder(data, REMEDIED, 0)
     pretrained, _ = pretrain(data, REMEDIED, 0, SHORT)
-    model, _ = lift(data, REMEDIED, 0, replace(SHORT, start=start))
+    model, *_ = lift(data, REMEDIED, 0, replace(SHORT, start=start))
     begin = pretrained if pretrains else drawn
     same = torch.equal(model.encoder.token.weight, begin.token.weight)
     assert same != moves
@@ -115,7 +144,7 @@ def test_probes_are_taken_where_answers_differ_most():
     torch.manual_seed(0)
     log = make_world("tiny", 1).interactions
     data = LIFTData.of(log, global_time_split(log), REMEDIED)
-    encoder = made(lambda: Encoder(data.table.sizes, replace(REMEDIED, probes=2)), 0).eval()
+    encoder = fresh_encoder(data, replace(REMEDIED, probes=2), 0).eval()
 
     def ask(events, queries):  # the answer is the item code, times how many events were clicked
         clicked = events.label.sum(-1)[:, None].float()
@@ -133,7 +162,7 @@ def test_probes_are_taken_where_answers_differ_most():
 
 
 def test_masked_auc_knows_a_perfect_and_an_ignorant_encoder(data):
-    encoder = made(lambda: Encoder(data.table.sizes, LITERAL), 0).eval()
+    encoder = fresh_encoder(data, LITERAL, 0).eval()
     labels = {}
 
     def told(events, masked):
@@ -174,7 +203,7 @@ def test_an_interrupted_pretraining_goes_on_to_the_same_weights(data, tmp_path):
 
 
 def test_one_encoding_serves_several_parts_and_only_what_was_retrieved_is_encoded(data):
-    encoder = made(lambda: Encoder(data.table.sizes, LITERAL), 0).eval()
+    encoder = fresh_encoder(data, LITERAL, 0).eval()
     encoded = encode(data, encoder, ("validation",))
     assert set(encoded) == {"validation"}
     near = data.samples["validation"].neighbours.unique()
@@ -188,6 +217,9 @@ def test_one_encoding_serves_several_parts_and_only_what_was_retrieved_is_encode
 def test_bad_settings_are_refused_before_any_work(data):
     with pytest.raises(ConfigError, match="start is"):
         Recipe(start="later")
+    for wrong in ({"epochs": 0}, {"pretrain_lr": -1.0}, {"batch": 1}, {"shift": "no"}, {"patience": True}):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
+            Recipe(**wrong)
     with pytest.raises(ConfigError, match="K must be"):
         LIFTData.of(data.log, data.split, replace(LITERAL, k=10**6))
     with pytest.raises(ConfigError, match="unknown field"):
