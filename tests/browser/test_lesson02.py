@@ -5,48 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from in_jupyterlab import MINUTE, NUMBERS, PICTURE, answer_to, complaints, knob, open_and_run
 
 ARTIFACTS = Path(__file__).parent.parent.parent / "build" / "browser"
-NUMBERS = ".workbench-numbers"
-PICTURE = ".jp-OutputArea img.widget-image"
-MINUTE = 60_000
-
-
-def knob(page, name: str):
-    """The row of one slider: label, track and readout."""
-    return page.locator(".widget-inline-hbox", has=page.get_by_text(name, exact=True)).first
-
-
-def answer_to(page, act) -> tuple[str, str]:
-    """Do something to a knob; the numbers and the picture that it brings (both must change)."""
-    numbers, picture = page.locator(NUMBERS).text_content(), page.locator(PICTURE).get_attribute("src")
-    act()
-    page.wait_for_function(
-        """([numbers, picture]) => {
-            const text = document.querySelector('.workbench-numbers');
-            const image = document.querySelector('.jp-OutputArea img.widget-image');
-            return text && image && text.textContent !== numbers && image.src !== picture && image.complete;
-        }""",
-        arg=[numbers, picture],
-        timeout=MINUTE,
-    )
-    return page.locator(NUMBERS).text_content(), page.locator(PICTURE).get_attribute("src")
 
 
 @pytest.fixture
 def lesson(jupyterlab, page):
     """Lesson 02, opened and run from its first to its last cell."""
-    page.goto(f"{jupyterlab}/lab/tree/02_lift_retrieve.ipynb?reset")
-    page.locator(".jp-Notebook h1", has_text="LIFT: retrieve").wait_for(timeout=MINUTE)
-    page.locator(".jp-Notebook .jp-Cell").first.click()
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    # The last check's output: until it is there, the page keeps moving under the mouse.
-    page.get_by_text("with the user id as a field").last.wait_for(state="attached", timeout=2 * MINUTE)
-    page.locator(PICTURE).wait_for(state="attached", timeout=MINUTE)
-    page.locator(NUMBERS).evaluate("element => element.scrollIntoView({block: 'start'})")
-    page.locator(PICTURE).wait_for(timeout=MINUTE)
-    return page
+    return open_and_run(page, jupyterlab, "02_lift_retrieve", "LIFT: retrieve", "with the user id as a field")
 
 
 def test_moving_k_and_l_changes_the_picture_and_the_numbers(lesson):
@@ -91,4 +58,4 @@ def test_moving_k_and_l_changes_the_picture_and_the_numbers(lesson):
     assert shape[0] == pytest.approx(shape[1], rel=0.02), "the picture is stretched"
     ARTIFACTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=ARTIFACTS / "lesson02_explorer.png")
-    assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+    assert complaints(page) == 0

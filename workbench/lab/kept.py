@@ -10,6 +10,7 @@ A notebook that draws hours of computing is read in seconds, and says what it dr
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -93,13 +94,11 @@ def _missing(absent: Sequence[Trial], found: pd.DataFrame) -> str:
         return ""
     usual = found.groupby("variant")["seconds"].median()
     seconds = sum(usual.get(trial.variant, usual.median()) for trial in absent)
-    seeds: dict[str, list[int]] = {}
-    for trial in absent:
-        seeds.setdefault(trial.variant, []).append(trial.seed)
-    named = "; ".join(f"{variant} ({', '.join(map(str, which))})" for variant, which in seeds.items())
+    counts = Counter(trial.variant for trial in absent)
+    named = ", ".join(f"{variant} ({count})" for variant, count in counts.items())
     return (
-        f"Not run yet, variant (seeds): {named}. 'fresh = True' runs everything here; these alone would take "
-        f"about {math.ceil(seconds / 60)} minutes."
+        f"Not run yet: {named}. 'fresh = True' runs everything here; these {len(absent)} alone take about "
+        f"{math.ceil(seconds / 60)} minutes, if they take what the others took."
     )
 
 

@@ -18,7 +18,7 @@ from workbench.show.pictures_curves import mask_ratio_curve
 from workbench.show.pictures_lift import masked_row
 from workbench.show.trainer import Results, Trainer
 
-METRIC = "AUC of a label hidden alone, on later windows"
+METRIC = "AUC of hidden labels"
 
 
 def masked_explorer(
@@ -68,8 +68,8 @@ def pretraining_explorer(
 ) -> Trainer:
     """:func:`masked_explorer`, and a Run button that pretrains another encoder at the ratio chosen.
 
-    train : ratio, on_progress, stop -> AUC (see :data:`METRIC`); known : AUCs by (ratio,) from
-    before; ratio : where the knob stands first.
+    train : ratio, on_progress, stop -> AUC of hidden labels; known : such AUCs by (ratio,), from before.
+    ratio : where the knob stands first.
     """
 
     def picture(results: Results) -> tuple[Figure, str]:
@@ -77,6 +77,8 @@ def pretraining_explorer(
         points = pd.DataFrame({"ratio": list(shares), "value": list(shares.values())}, dtype=float)
         alone = [results[("last",)]] if ("last",) in results else []
         figure = mask_ratio_curve(points.assign(seed=seed), METRIC, one_label=alone, small_print=small_print)
+        low, high = min(results.values()), max(results.values())
+        figure.axes[0].set_ylim(min(low, 0.5) - 0.01, high + 0.03)  # guessing is in the picture
         said = " · ".join(f"{ratio}: <b>{value:.3f}</b>" for (ratio,), value in results.items())
         return figure, f"tried so far: {said}"
 

@@ -1,0 +1,50 @@
+"""What a student does with a lesson in JupyterLab: open it, run it, turn a knob, wait for the answer."""
+
+from __future__ import annotations
+
+NUMBERS = ".workbench-numbers"
+PICTURE = ".jp-OutputArea img.widget-image"
+MINUTE = 60_000
+
+
+def open_and_run(page, address: str, name: str, title: str, last_words: str, minutes: int = 2):
+    """Open a lesson, run it from its first to its last cell, and go to its explorer.
+
+    last_words : of its last output. Until it is there, the page keeps moving under the mouse.
+    """
+    page.goto(f"{address}/lab/tree/{name}.ipynb?reset")
+    page.locator(".jp-Notebook h1", has_text=title).wait_for(timeout=MINUTE)
+    page.locator(".jp-Notebook .jp-Cell").first.click()
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    page.get_by_text(last_words).last.wait_for(state="attached", timeout=minutes * MINUTE)
+    page.locator(PICTURE).first.wait_for(state="attached", timeout=MINUTE)
+    page.locator(NUMBERS).evaluate("element => element.scrollIntoView({block: 'start'})")
+    page.locator(PICTURE).first.wait_for(timeout=MINUTE)
+    return page
+
+
+def knob(page, name: str):
+    """The row of one slider: label, track and readout."""
+    return page.locator(".widget-inline-hbox", has=page.get_by_text(name, exact=True)).first
+
+
+def answer_to(page, act) -> tuple[str, str]:
+    """Do something to a knob; the numbers and the picture that it brings (both must change)."""
+    numbers, picture = page.locator(NUMBERS).text_content(), page.locator(PICTURE).first.get_attribute("src")
+    act()
+    page.wait_for_function(
+        """([numbers, picture]) => {
+            const text = document.querySelector('.workbench-numbers');
+            const image = document.querySelector('.jp-OutputArea img.widget-image');
+            return text && image && text.textContent !== numbers && image.src !== picture && image.complete;
+        }""",
+        arg=[numbers, picture],
+        timeout=MINUTE,
+    )
+    return page.locator(NUMBERS).text_content(), page.locator(PICTURE).first.get_attribute("src")
+
+
+def complaints(page) -> int:
+    """How many outputs hold something that a kernel wrote to its error stream."""
+    return page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").count()

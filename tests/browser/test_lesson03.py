@@ -1,0 +1,72 @@
+"""Lesson 03 in a real browser: hide more labels, train, go on dragging meanwhile, stop, train to the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from in_jupyterlab import MINUTE, NUMBERS, PICTURE, answer_to, complaints, knob, open_and_run
+
+ARTIFACTS = Path(__file__).parent.parent.parent / "build" / "browser"
+TINY = {"dataset = None": 'dataset = "world:tiny"', "epochs = 25": "epochs = 60"}
+STATUS, RESULTS = ".workbench-status", ".workbench-results"
+
+
+@pytest.fixture
+def lesson(jupyterlab, page, tmp_path):
+    """Lesson 03 on the tiny world, opened and run; its training is short, yet long enough to be stopped."""
+    path = tmp_path / "notebooks" / "03_lift_pretrain.ipynb"
+    nb = nbformat.read(path, 4)
+    (cell,) = [cell for cell in nb.cells if "parameters" in cell.metadata.get("tags", [])]
+    for there, tiny in TINY.items():
+        assert there in cell.source
+        cell.source = cell.source.replace(there, tiny)
+    nbformat.write(nb, path)
+    return open_and_run(page, jupyterlab, "03_lift_pretrain", "LIFT: pretrain", "{0.05:", minutes=4)
+
+
+def press(page, name: str) -> None:
+    page.locator(".jupyter-button:not([disabled])", has_text=name).click()
+
+
+def status(page, words: str) -> str:
+    page.locator(STATUS, has_text=words).wait_for(timeout=2 * MINUTE)
+    return page.locator(STATUS).text_content()
+
+
+def right(page) -> None:
+    handle = knob(page, "ratio").locator(".noUi-handle")
+    handle.focus()
+    handle.press("ArrowRight")
+
+
+def test_run_progress_stop_and_the_ratio(lesson):
+    page = lesson
+    assert "3 of 10 hidden" in page.locator(NUMBERS).text_content()
+    press(page, "Run")
+    status(page, "remembered")  # the lesson's own encoder has this ratio
+
+    numbers, _ = answer_to(page, lambda: right(page))
+    assert "4 of 10 hidden" in numbers
+    press(page, "Run")
+    assert "ratio 0.4" in status(page, "epoch")
+    numbers, _ = answer_to(page, lambda: right(page))  # the kernel answers while the thread trains
+    assert "5 of 10 hidden" in numbers
+    assert "ratio 0.4" in page.locator(STATUS).text_content()
+    press(page, "Stop")
+    assert "nothing kept" in status(page, "stopped")
+    assert "0.4" not in page.locator(RESULTS).text_content()
+
+    curve = page.locator(PICTURE).nth(1)
+    before = curve.get_attribute("src")
+    press(page, "Run")
+    status(page, "epoch")
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=ARTIFACTS / "lesson03_training.png")
+    assert "ratio 0.5" in status(page, "done in")
+    assert "0.5:" in page.locator(RESULTS).text_content()
+    assert curve.get_attribute("src") != before
+    curve.scroll_into_view_if_needed()
+    page.screenshot(path=ARTIFACTS / "lesson03_done.png")
+    assert complaints(page) == 0
