@@ -209,7 +209,7 @@ def measure(
         from workbench.lab.store import Store
 
         asked = lift_trials.typed(experiment, dataset, seeds, variants, settings or [])
-    found = sweep(experiment, asked, lift_trials.measure, scheduler=scheduler, say=typer.echo)
+    found = sweep(experiment, asked, lift_trials.measure, scheduler=scheduler, say=typer.echo, shared=True)
     typer.echo(summary(found, ["variant"], ["auc", "logloss"]).round(4).to_string())
     if keep:
         typer.echo(f"kept in figures/results/{Store().keep(experiment).name}")

@@ -51,6 +51,20 @@ class TestSweeping:
         sweep("table2", [*TRIALS, replace(TRIALS[0], seed=9)], count, store)
         assert count.calls[6:] == [replace(TRIALS[0], seed=9)]
 
+    def test_a_question_two_tables_ask_is_measured_once_where_settings_say_all(self, tmp_path) -> None:
+        store, count = Store(tmp_path / "a", tmp_path / "kept"), Counted()
+        asked = [replace(t, config={"model": t.variant, "hidden": (8, 4)}) for t in TRIALS]
+        first = sweep("table2", asked, count, store, shared=True)
+        assert len(count.calls) == 6
+        renamed = [replace(t, variant=f"{t.variant} again") for t in asked]
+        second = sweep("table5", [*renamed, replace(asked[0], seed=7)], count, store, shared=True)
+        assert count.calls[6:] == [replace(asked[0], seed=7)]
+        assert second["variant"].tolist()[:6] == [t.variant for t in renamed]
+        assert second["auc"].tolist()[:6] == first["auc"].tolist()
+        assert second["commit"].tolist()[:6] == first["commit"].tolist()
+        sweep("table6", asked, count, store)
+        assert len(count.calls) == 13, "not unless it is said that the variant is only a name"
+
     def test_kept_records_are_not_run_either(self, tmp_path) -> None:
         store, count = Store(tmp_path / "a", tmp_path / "kept"), Counted()
         sweep("table2", TRIALS, count, store)

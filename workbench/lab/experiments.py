@@ -47,6 +47,7 @@ def sweep(
     store: Store | None = None,
     scheduler: str | Client | None = None,
     say: Callable[[str], None] | None = None,
+    shared: bool = False,
 ) -> pd.DataFrame:
     """Run the trials that have no record yet; returns all of them as :func:`frame` does, in this order.
 
@@ -58,6 +59,8 @@ def sweep(
         machine, the address of a cluster's scheduler, or a ``Client``. The function must then find its
         data on the workers.
     say : is told one line as each trial ends.
+    shared : settings say all that matters and a variant is only a name for them, so that a trial which
+        another experiment has answered (same data, seed and settings) is not run again.
 
     A trial that fails is noted and the rest go on; then SweepError lists the failures. An interrupt goes
     through at once. Either way what has finished is stored, and the next sweep goes on from there.
@@ -71,7 +74,12 @@ def sweep(
     if len(by_key) < len(trials):
         twice = next(t for i, t in enumerate(trials) if t in trials[:i])
         raise ConfigError(f"asked for twice: {twice}")
-    missing = [trial for key, trial in by_key.items() if key not in records]
+    missing = []
+    for trial in (trial for key, trial in by_key.items() if key not in records):
+        if shared and (twin := store.twin(trial)) is not None:
+            store.adopt(experiment, trial, twin)
+        else:
+            missing.append(trial)
     failures = []
     for trial, metrics, seconds, error in _answers(missing, function, scheduler):
         if error is None:

@@ -54,7 +54,7 @@ def known(
     store = store or Store()
     if fresh:
         store = Store(store.folder, None)
-        sweep(experiment, asked, function, store)
+        sweep(experiment, asked, function, store, shared=True)
     records = store.records(experiment)
     keys = [trial.key(experiment) for trial in asked]
     found = frame(store, experiment)

@@ -28,7 +28,9 @@ from workbench.data.interactions import Interactions
 from workbench.data.splits import TimeSplit, global_time_split
 from workbench.errors import DataError
 from workbench.lab.experiments import frame, sweep
-from workbench.lab.lift import made, masked_auc, pretraining_windows
+from workbench.lab.lift import forget_unseen, fresh_encoder, masked_auc
+from workbench.lab.lift_data import LIFTData, pretraining_windows
+from workbench.lab.lift_trials import VERSION
 from workbench.lab.metrics import auc
 from workbench.lab.samples import Samples
 from workbench.lab.store import Store, Trial
@@ -45,6 +47,7 @@ RATIOS = (0.1, 0.3, 0.5, 0.7, 0.9, 1.0, "last")
 SPREADS = (0.3, 0.1)  # of the encoder's feature embeddings at the start, where it is not 1
 CONFIG: dict[str, object] = {
     "mask_ratio": 0.3, "spread": 1.0, "length": 20, "epochs": 25, "batch": 64, "lr": 1e-3,
+    "version": VERSION,
 }  # fmt: skip
 
 
@@ -139,22 +142,20 @@ def measure(trial: Trial) -> dict[str, object]:
     """AUC on later windows and mean training loss, at the end and after every epoch."""
     config = LIFTConfig(length=trial.config["length"], mask_ratio=trial.config["mask_ratio"])
     log = load(trial.dataset, trial.seed)
-    split = global_time_split(log)
-    table = Table(log, [field for field in log.fields if field != "user"])
-    known = Histories.of(log, stop=split.retrieval.stop)
-    windows = torch.from_numpy(pretraining_windows(known, config.length))
-    later = later_windows(log, split, config.length)
-    encoder = made(lambda: Encoder(table.sizes, config), trial.seed)
+    data = LIFTData.of(log, global_time_split(log), config)
+    later = later_windows(log, data.split, config.length)
+    encoder = fresh_encoder(data, config, trial.seed)
     encoder.embedding.table.data.mul_(trial.config["spread"])
+    forget_unseen(encoder, data)
 
     def loss(model: Encoder, index: Tensor) -> Tensor:
-        events = table.events(windows[index])
+        events = data.table.events(data.windows[index])
         return pretrain_loss(model, events, mask_behaviours(events.there, config.mask_ratio))
 
     fitted = fit(
-        encoder, loss, len(windows), epochs=trial.config["epochs"], batch=trial.config["batch"],
+        encoder, loss, len(data.windows), epochs=trial.config["epochs"], batch=trial.config["batch"],
         lr=trial.config["lr"], weight_decay=0.01, seed=trial.seed,
-        score=lambda model: one_hidden_auc(model, table, later),
+        score=lambda model: one_hidden_auc(model, data.table, later),
     )  # fmt: skip
     scores = [epoch["score"] for epoch in fitted.history]
     return {"auc": scores[-1], "auc_epochs": scores, "loss_epochs": [one["loss"] for one in fitted.history]}

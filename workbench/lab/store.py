@@ -107,6 +107,27 @@ class Store:
         write_files({self.folder / experiment / f"{key}.json": _json(record)})
         (self.folder / experiment / f"{key}.failed.json").unlink(missing_ok=True)
 
+    def twin(self, trial: Trial) -> Record | None:
+        """A record of the same question under another name: same data, seed and settings, else None."""
+        asked = {
+            name: json.loads(json.dumps(value)) for name, value in asdict(trial).items() if name != "variant"
+        }
+        folders = [path for path in (self.folder, self.kept) if path is not None and path.exists()]
+        names = {
+            path.stem for folder in folders for path in folder.iterdir() if not path.name.startswith(".")
+        }
+        for experiment in sorted(names):
+            for record in self.records(experiment).values():
+                if all(record[name] == value for name, value in asked.items()):
+                    return record
+        return None
+
+    def adopt(self, experiment: str, trial: Trial, twin: Record) -> None:
+        """Store what a twin answered, when and by which code."""
+        key = trial.key(experiment)
+        record = {**twin, "key": key, "experiment": experiment, "variant": trial.variant}
+        write_files({self.folder / experiment / f"{key}.json": _json(record)})
+
     def write_failure(self, experiment: str, trial: Trial, error: str) -> None:
         """Store why a trial gave no answer; it stays to be run."""
         path = self.folder / experiment / f"{trial.key(experiment)}.failed.json"
