@@ -23,7 +23,7 @@ def lesson(jupyterlab, page, tmp_path):
         assert there in cell.source
         cell.source = cell.source.replace(there, tiny)
     nbformat.write(nb, path)
-    return open_and_run(page, jupyterlab, "03_lift_pretrain", "LIFT: pretrain", "{0.05:", minutes=4)
+    return open_and_run(page, jupyterlab, "03_lift_pretrain", "LIFT: pretrain", "{0.05:", minutes=10)
 
 
 def press(page, name: str) -> None:

@@ -8,8 +8,9 @@ paper's "Speedup" has them, are gathered, contexts come from the datastore on di
 vector h_t of the target's own history is no context. Production keeps it up to date with every event,
 or encodes it when asked; both are measured, the second as "h_t online".
 
-All networks have the same width of embeddings and the same layers in the MLP; LIFT's encoder and BERT4Rec
-have the same Transformer. Weights are those of the start, as no time depends on them. One thread.
+Every network has the sizes it has in LIFT's Table 2, as in the paper, which gave each model the parameters
+that were best for it; "same sizes" is a LIFT with the width of embeddings and the MLP of RIM. Weights are
+those of the start, as no time depends on them. ``workbench bench lift`` keeps torch on one thread.
 """
 
 from __future__ import annotations
@@ -23,8 +24,7 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor, nn
 
-from workbench.baselines.retrieval import RIM
-from workbench.baselines.sequential import DIN, BERT4Rec
+from workbench.baselines.ctr import CTR
 from workbench.data.interactions import Interactions
 from workbench.data.splits import global_time_split
 from workbench.data.world import make_world
@@ -32,14 +32,17 @@ from workbench.errors import ConfigError
 from workbench.lab.bench import Measurement, Timing, measure
 from workbench.lab.contexts import Retriever
 from workbench.lab.datastore import Datastore
-from workbench.lab.lift import LIFTData, Recipe, made, pretrain, recall
+from workbench.lab.lift import Recipe, fresh_encoder, made, pretrain, recall
+from workbench.lab.lift_data import LIFTData
 from workbench.lab.samples import Samples
 from workbench.methods.lift import LIFT, Encoder, mask_behaviours, pretrain_loss
 from workbench.methods.lift_config import REMEDIES, LIFTConfig
 
 BATCH = 256  # targets predicted together
-LITERAL = LIFTConfig(width=16, size=64, layers=2, heads=2, hidden=(200, 80))  # ambiguity L23; RIM's MLP
-REMEDIED = replace(LITERAL, **REMEDIES)
+LITERAL = LIFTConfig()
+REMEDIED = LIFTConfig(**REMEDIES)
+SAME_SIZES = {"width": 16, "hidden": (200, 80)}  # RIM's
+PEERS = ("RIM", "BERT4Rec", "DIN")
 RIMS_K = 10  # the K of RIM and LIFT in LIFT's Figure 5
 LIFTS_K = 15
 
@@ -55,23 +58,22 @@ class Case:
     folder: Path
 
     @classmethod
-    def of(cls, log: Interactions, rows: int, config: LIFTConfig, folder: Path) -> Case:
-        """The retrieval set is the first ``rows`` of the log; the test part of its split is predicted.
+    def of(cls, log: Interactions, rows: int | None, config: LIFTConfig, folder: Path) -> Case:
+        """The test part of a log's split, predicted with its retrieval part.
 
-        Raises ConfigError for more rows than the retrieval part has.
+        rows : how much of it, from the beginning; None for all. Raises ConfigError for more than it has.
         """
         split = global_time_split(log)
-        if rows > split.retrieval.stop:
-            raise ConfigError(f"the retrieval part of this log has {split.retrieval.stop} rows, not {rows}")
-        part = replace(split, retrieval=slice(0, rows))
-        return cls(config, LIFTData.of(log, part, config, cache=folder / "retrieved"), folder)
+        most = split.retrieval.stop
+        if rows is not None and not 1 <= rows <= most:
+            raise ConfigError(f"rows must be from 1 to the {most} of the retrieval part, not {rows}")
+        split = replace(split, retrieval=slice(0, rows or most))
+        return cls(config, LIFTData.of(log, split, config, cache=folder / "retrieved"), folder)
 
     @cached_property
     def encoder(self) -> Encoder:
-        """E_ω as it starts, with rows of the retrieval set for probes."""
-        encoder = made(lambda: Encoder(self.data.table.sizes, self.config), 0).eval()
-        encoder.probes.copy_(self.data.table.codes[: self.config.probes])
-        return encoder
+        """E_ω as it starts."""
+        return fresh_encoder(self.data, self.config, seed=0).eval()
 
     @property
     def plain(self) -> Samples:
@@ -89,16 +91,15 @@ class Case:
         sizes, config, store = self.data.table.sizes, self.config, self.store()
         online = self.plain.encoded(past=store.history, future=store.future)
         lift = made(lambda: LIFT(sizes, config, self.encoder), 0).freeze()
-        same = {"width": config.width, "mlp": config.hidden}
-        transformer = {"hidden": config.size, "layers": config.layers, "heads": config.heads}
-        bert = made(lambda: BERT4Rec(sizes, config.width, config.length, **transformer), 0)
-        return {
+        systems = {
             "LIFT": predictor(lift, online.encoded(own=recall(self.encoder, self.plain))),
             "h_t online": predictor(lift, online),
-            "RIM": predictor(made(lambda: RIM(sizes, **same), 0), self.plain),
-            "BERT4Rec": predictor(bert, self.plain),
-            "DIN": predictor(made(lambda: DIN(sizes, **same), 0), self.plain),
         }
+        for name in PEERS:
+            options = {"length": config.length} if name == "BERT4Rec" else {}
+            peer = made(lambda name=name, options=options: CTR[name](sizes, **options), 0)
+            systems[name] = predictor(peer, self.plain)
+        return systems
 
     @cached_property
     def searchers(self) -> dict[str, Predict]:
@@ -136,7 +137,7 @@ def check_same_answers(case: Case, targets: int = 32) -> None:
     lift = made(lambda: LIFT(case.data.table.sizes, case.config, case.encoder), 0).freeze()
     now = predictor(lift, case.plain)(index)
     for name in ("LIFT", "h_t online"):
-        if not torch.allclose(kept := case.predictors[name](index), now, atol=1e-4):
+        if not torch.allclose(kept := case.predictors[name](index), now, rtol=0, atol=1e-5):
             raise AssertionError(f"{name} says {kept} with the datastore, and {now} without")
 
 
@@ -210,89 +211,101 @@ def filling(case: Case, *, repeats: int = 3, batch: int = 512) -> dict[str, Timi
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured: the world, retrieval sets R (the last is also where K is varied), K's and L's."""
+    """How much is measured.
 
-    world: Mapping[str, object]
-    rows: Sequence[int]
+    users : of the worlds, whose retrieval sets grow with them; the last is also where K is varied, the
+    first where L is. batches, repeats : as in :func:`prediction`.
+    """
+
+    preset: str
+    users: Sequence[int]
     ks: Sequence[int]
     lengths: Sequence[int]
-    batches: int = 4
+    batches: int = 12
     repeats: int = 7
 
 
 SIZES = {
-    "tiny": Size({"preset": "tiny"}, (300, 600), (3,), (5,), batches=1, repeats=1),
-    "quick": Size({"preset": "small"}, (4_096, 16_384), (5, 20, 40), (10, 40, 80)),
-    "full": Size({"preset": "small", "users": 2_000}, (4_096, 16_384, 65_536), (5, 20, 40, 80), (10, 40, 80)),
+    "tiny": Size("tiny", (15,), (3,), (5,), batches=1, repeats=1),
+    "quick": Size("small", (100, 300), (5, 20, 40), (10, 40, 80)),
+    "full": Size("small", (100, 300, 1_000, 3_000), (5, 20, 40, 80), (10, 40, 80)),
 }
 
 
 def measurements(size: str) -> Iterator[Measurement]:
-    """The rows of ``workbench bench lift``."""
+    """The rows of ``workbench bench lift``; ``size`` is one of SIZES."""
     how, threads = SIZES[size], torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with TemporaryDirectory() as folder:
-            log = make_world(**how.world).interactions
+            logs = [make_world(how.preset, users=users).interactions for users in how.users]
 
-            def case(config: LIFTConfig = LITERAL, rows: int = how.rows[-1], **changes: int) -> Case:
-                return Case.of(log, rows, replace(config, **changes), Path(folder))
+            def case(config: LIFTConfig = LITERAL, log: Interactions = logs[-1], **changes: object) -> Case:
+                return Case.of(log, None, replace(config, **changes), Path(folder))
 
-            yield from _filled(case, how)
-            yield from _predicted(case, how)
-            yield from _grown(case, how)
+            yield from _filled([*(case(log=log) for log in logs), case(REMEDIED)], how)
+            yield from _beside_peers(case, how)
+            yield from _growing(case, logs, how)
             yield from _pretrained(case(), how)
     finally:
         torch.set_num_threads(threads)
 
 
-def _filled(case: Callable[..., Case], how: Size) -> Iterator[Measurement]:
-    """Datastores over retrieval sets of several sizes, and of both ways to represent a sequence."""
-    for config, rows in [*((LITERAL, rows) for rows in how.rows), (REMEDIED, how.rows[-1])]:
-        made_of = case(config, rows)
-        found = filling(made_of, repeats=min(3, how.repeats))
-        own, bare = found["datastore"], found["bare network"]
-        note = f"{1 / own.median_s:,.0f} rows/s, {made_of.store().nbytes / 1e6:.1f} MB on disk"
-        name = f"datastore, row of {rows:,}{', remedied' if config is REMEDIED else ''}"
-        yield Measurement.of("lift", name, own, "bare network", bare, note)
+def _filled(cases: Sequence[Case], how: Size) -> Iterator[Measurement]:
+    """Datastores of several sizes."""
+    for made_of in cases:
+        timing = filling(made_of, repeats=min(3, how.repeats))
+        own, store = timing["datastore"], made_of.store()
+        name = f"{_kind(made_of)}datastore, R={len(store):,}"
+        note = f"{1 / own.median_s:,.0f} rows/s, {store.nbytes / 1e6:.1f} MB on disk"
+        yield Measurement.of("lift", name, own, "bare network", timing["bare network"], note)
 
 
-def _predicted(case: Callable[..., Case], how: Size) -> Iterator[Measurement]:
-    """A batch of both LIFTs beside all peers, and at the K's of the paper's Figure 5."""
-    for config, name in ((LITERAL, "predict"), (REMEDIED, "predict, remedied")):
-        literal = case(config)
-        check_same_answers(literal)
-        timing = _timed(literal.predictors, literal, how)
+def _beside_peers(case: Callable[..., Case], how: Size) -> Iterator[Measurement]:
+    """A batch of both LIFTs beside all peers at equal K, and at the K's of LIFT's Figure 5."""
+    for config in (LITERAL, REMEDIED):
+        equal = case(config)
+        check_same_answers(equal)
+        timing = _timed(equal.predictors, equal, how)
         for own, label in (("LIFT", ""), ("h_t online", ", h_t online")):
-            for peer in ("RIM", "BERT4Rec", "DIN"):
-                yield _row(f"{name}{label}", timing[own], peer, timing[peer])
-    theirs, ours = case(k=RIMS_K), case(k=LIFTS_K)
-    timing = _timed({"LIFT": ours.predictors["LIFT"], "RIM": theirs.predictors["RIM"]}, ours, how)
-    yield _row(f"predict, K={LIFTS_K}", timing["LIFT"], f"RIM, K={RIMS_K}", timing["RIM"])
+            for peer in PEERS:
+                yield _row(f"{_kind(equal)}predict{label}", timing[own], peer, timing[peer])
+        wide = case(config, **SAME_SIZES)
+        timing = _timed({name: wide.predictors[name] for name in ("LIFT", "RIM")}, wide, how)
+        yield _row(f"{_kind(wide)}predict, same sizes", timing["LIFT"], "RIM", timing["RIM"])
+        ours, theirs = case(config, k=LIFTS_K), case(config, k=RIMS_K)
+        timing = _timed({"LIFT": ours.predictors["LIFT"], "RIM": theirs.predictors["RIM"]}, ours, how)
+        yield _row(f"{_kind(ours)}predict, K={LIFTS_K}", timing["LIFT"], f"RIM, K={RIMS_K}", timing["RIM"])
 
 
-def _grown(case: Callable[..., Case], how: Size) -> Iterator[Measurement]:
-    """A batch with other K, L and R, each beside the peer that grows with it."""
+def _growing(case: Callable[..., Case], logs: Sequence[Interactions], how: Size) -> Iterator[Measurement]:
+    """A batch with other K, L and R, each beside a peer that grows with it."""
     for k in how.ks:
         grown = case(k=k)
         timing = _timed({name: grown.predictors[name] for name in ("LIFT", "RIM")}, grown, how)
         yield _row(f"predict, K={k}", timing["LIFT"], "RIM", timing["RIM"])
     for length in how.lengths:
-        grown = case(length=length, rows=how.rows[0])
-        chosen = {name: grown.predictors[name] for name in ("LIFT", "h_t online", "BERT4Rec")}
-        timing = _timed(chosen, grown, how)
+        grown = case(log=logs[0], length=length)
+        timing = _timed(
+            {name: grown.predictors[name] for name in ("LIFT", "h_t online", "BERT4Rec")}, grown, how
+        )
         for own, label in (("LIFT", ""), ("h_t online", ", h_t online")):
             yield _row(f"predict{label}, L={length}", timing[own], "BERT4Rec", timing["BERT4Rec"])
-    for rows in how.rows:
-        grown = case(rows=rows)
+    for log in logs:
+        grown = case(log=log)
         timing = _timed(grown.searchers, grown, how)
-        yield _row(f"search and predict, R={rows:,}", timing["LIFT"], "RIM", timing["RIM"])
+        name = f"search and predict, R={len(grown.plain.past):,}"
+        yield _row(name, timing["LIFT"], "RIM", timing["RIM"])
 
 
 def _pretrained(case: Case, how: Size) -> Iterator[Measurement]:
     timing = pretraining(case, repeats=how.repeats)
     for peer in ("bare network", "bare network + AdamW"):
-        yield Measurement.of("lift", "pretraining, step", timing["pretraining"], peer, timing[peer])
+        yield Measurement.of("lift", "pretraining step", timing["pretraining"], peer, timing[peer])
+
+
+def _kind(case: Case) -> str:
+    return "remedied " if case.config.match else ""
 
 
 def _timed(systems: Mapping[str, Predict], case: Case, how: Size) -> dict[str, Timing]:

@@ -1,7 +1,6 @@
 """What pretraining on masked behaviours learns (LIFT, Section 4.2): windows, yardsticks, trials of lesson 03.
 
-    found, about = results()            # as kept in figures/results
-    found, about = results(fresh=True)  # trained now
+    found = known(EXPERIMENT, trials(), measure)  # as kept; see workbench.lab.kept
 
 An encoder is scored on windows that begin where its training data end, and, whatever share of labels was
 hidden in training, by one question: :func:`one_hidden_auc`. Scored at its own mask ratio an encoder that
@@ -11,10 +10,8 @@ learnt at a high one would look worse than it is, because it is asked more with 
 from __future__ import annotations
 
 import copy
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,14 +23,12 @@ from workbench.data import load
 from workbench.data.histories import Histories
 from workbench.data.interactions import Interactions
 from workbench.data.splits import TimeSplit, global_time_split
-from workbench.errors import DataError
-from workbench.lab.experiments import frame, sweep
 from workbench.lab.lift import forget_unseen, fresh_encoder, masked_auc
 from workbench.lab.lift_data import LIFTData, pretraining_windows
 from workbench.lab.lift_trials import VERSION
 from workbench.lab.metrics import auc
 from workbench.lab.samples import Samples
-from workbench.lab.store import Store, Trial
+from workbench.lab.store import Trial
 from workbench.lab.tensors import Table
 from workbench.lab.training import fit
 from workbench.methods.layers import Events
@@ -159,26 +154,6 @@ def measure(trial: Trial) -> dict[str, object]:
     )  # fmt: skip
     scores = [epoch["score"] for epoch in fitted.history]
     return {"auc": scores[-1], "auc_epochs": scores, "loss_epochs": [one["loss"] for one in fitted.history]}
-
-
-def results(fresh: bool = False, **which: object) -> tuple[pd.DataFrame, str]:
-    """Finished trials as :func:`workbench.lab.experiments.frame` gives them, and when and how they came.
-
-    fresh : run them now (a quarter of an hour on two cores) and leave no trace; ``which`` goes to
-    :func:`trials`. Else those kept on the embedded world.
-
-    Raises DataError where none are kept.
-    """
-    if fresh:
-        with tempfile.TemporaryDirectory() as folder:
-            found = sweep(EXPERIMENT, trials(**which), measure, Store(Path(folder)))
-        return found, f"{found['seed'].nunique()} seeds, trained in this run"
-    records = Store().records(EXPERIMENT).values()
-    if not records:
-        raise DataError(f"no results of {EXPERIMENT} are kept", fix="Set fresh = True to train them now")
-    found = frame(Store(), EXPERIMENT)
-    day, commit = max(record["finished"] for record in records)[:10], found["commit"].iloc[-1][:7]
-    return found, f"{found['dataset'].iloc[0]}, {found['seed'].nunique()} seeds, kept from {day} ({commit})"
 
 
 def curves(found: pd.DataFrame, variants: dict[str, str]) -> pd.DataFrame:

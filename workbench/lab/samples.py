@@ -121,7 +121,7 @@ class Samples:
         if "found" in needs:
             parts["found"] = self.table.events(self.found[index])
         if not {"neighbours", "past", "future"}.isdisjoint(needs):
-            rows = self.neighbours[index].long()  # (B, K)
+            rows = self.neighbours.index_select(0, index).long()  # (B, K)
             if "neighbours" in needs:
                 parts["neighbours"] = self.table.events(rows)
             if "past" in needs:
@@ -136,12 +136,13 @@ class Samples:
         """Encoded values (..., v) of some anchors, zero where there is none, else the windows' events."""
         if encoded is None:
             return self.table.events(windows[anchors])
-        known, anchors = anchors >= 0, anchors.clamp(min=0)
         if isinstance(encoded, Tensor):
-            values = encoded[anchors.to(encoded.device)]
+            places = anchors.to(encoded.device).clamp(min=0)
+            values = encoded.index_select(0, places.flatten()).view(*anchors.shape, -1)
         else:
-            values = torch.from_numpy(encoded[anchors.cpu().numpy()])  # such an index copies: writable
-        return values.to(self.table.device, torch.float32) * known.unsqueeze(-1)
+            values = torch.from_numpy(encoded.take(anchors.cpu().numpy(), axis=0))  # for -1 the last line
+        values, none = values.to(self.table.device, torch.float32), anchors < 0
+        return values.masked_fill_(none.unsqueeze(-1), 0.0) if none.any() else values
 
 
 def prepare(
