@@ -138,9 +138,7 @@ def test_a_query_after_l_events_leaves_the_first_out():
     """A window for pretraining has L events: nothing was ever trained to stand at place L + 1."""
     model, read = encoder(), events(3, 6)
     queries = events(2, seed=7, short=False).codes
-    later = Events(
-        *(torch.cat([x[:1, 1:], x[:1, :1]], 1) for x in read)
-    )
+    later = Events(*(torch.cat([x[:1, 1:], x[:1, :1]], 1) for x in read))
     later.there[0, 5] = False
     torch.testing.assert_close(model.ask(read, queries[None])[0], model.ask(later, queries[None])[0])
     assert len(model.place) == SMALL.length

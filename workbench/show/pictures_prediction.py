@@ -206,7 +206,6 @@ def _dearest(table: pd.DataFrame, singles: Sequence[str], reference: str) -> str
     if last["change"].isna().all():
         return f"No change to {reference} was measured yet"
     worst = last.loc[last["change"].idxmin()]
-    change = f"{worst['change']:+.3f}".replace("-", "−")
     spread = "" if np.isnan(worst["low"]) else f" ± {worst['high'] - worst['change']:.3f}"
     where = PANELS.get(table["metric"].iloc[-1], table["metric"].iloc[-1])
     return f"{worst.name.capitalize()} costs most: {worst['change']:+.3f}{spread} AUC on {where}".replace(

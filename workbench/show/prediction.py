@@ -119,7 +119,9 @@ def prediction_explorer(
         "reads": choice("reads", list(READS), BOTH),
         "sharpness": dial("× scores", 1.0, 0.0, 50.0, 1.0),
     }
-    alt = "Timelines of the target and its neighbours, most believed first, beside the attention of all targets"
+    alt = (
+        "The target and its neighbours as timelines, most believed first, beside the attention of all targets"
+    )
     return Explorer(draw, knobs, height=680, alt=alt)
 
 
