@@ -19,7 +19,7 @@ def open_and_run(page, address: str, name: str, title: str, last_words: str, min
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.get_by_text(last_words).last.wait_for(state="attached", timeout=minutes * MINUTE)
     page.locator(PICTURE).first.wait_for(state="attached", timeout=MINUTE)
-    page.locator(NUMBERS).evaluate("element => element.scrollIntoView({block: 'start'})")
+    page.locator(NUMBERS).first.evaluate("element => element.scrollIntoView({block: 'start'})")
     page.locator(PICTURE).first.wait_for(timeout=MINUTE)
     return page
 
@@ -31,7 +31,8 @@ def knob(page, name: str):
 
 def answer_to(page, act) -> tuple[str, str]:
     """Do something to a knob; the numbers and the picture that it brings (both must change)."""
-    numbers, picture = page.locator(NUMBERS).text_content(), page.locator(PICTURE).first.get_attribute("src")
+    numbers = page.locator(NUMBERS).first.text_content()
+    picture = page.locator(PICTURE).first.get_attribute("src")
     act()
     page.wait_for_function(
         """([numbers, picture]) => {
@@ -42,7 +43,7 @@ def answer_to(page, act) -> tuple[str, str]:
         arg=[numbers, picture],
         timeout=MINUTE,
     )
-    return page.locator(NUMBERS).text_content(), page.locator(PICTURE).first.get_attribute("src")
+    return page.locator(NUMBERS).first.text_content(), page.locator(PICTURE).first.get_attribute("src")
 
 
 def complaints(page) -> int:

@@ -78,3 +78,31 @@ def test_lesson_02_runs_on_movielens(tmp_path, monkeypatch):
     drawn = list(figures.glob("context_timeline__ml-1m*.json"))
     assert len(drawn) == 1
     assert "ml-1m" in json.loads(drawn[0].read_text())["dataset"]
+
+
+def test_lesson_04_trains_compares_and_reads_kept_results(tmp_path, monkeypatch):
+    figures = run("04_lift_predict", tmp_path, monkeypatch)  # its cells check what the predictor reaches
+    compared = pd.read_csv(figures / "rows_to_compare__world-small.csv").set_index(["input", "rows"])["auc"]
+    assert compared["with products", 1_000] > 0.66
+    assert 0.48 < compared["side by side", 1_000] < 0.54
+    assert 0.56 < compared["side by side", 15_000] < 0.66
+    worth = pd.read_csv(figures / "remedies__world-small.csv").set_index(["variant", "metric"])
+    assert 0.60 < worth.loc[("LIFT", "auc_steps"), "mean"] < 0.75
+    for remedy, cost in (("final state", 0.05), ("no match", 0.05), ("no neighbour's label", 0.005)):
+        assert worth.loc[(remedy, "auc_steps"), "change"] < -cost
+    gains = pd.read_csv(figures / "context_gain__world-small.csv").set_index(
+        ["world", "rows", "context", "over"]
+    )
+    assert gains.loc[("succession 1", "step rows", "both", "none"), "low"] > 0
+    about = json.loads((figures / "believed__world-small.json").read_text())
+    assert about["seed"] == SEED
+    assert about["configuration"]["neighbor_label"] == "split"
+
+
+@pytest.mark.skipif(
+    not os.environ.get("WORKBENCH_DATA"), reason="WORKBENCH_DATA is not set: no MovieLens-1M to run on"
+)
+def test_lesson_04_runs_on_movielens(tmp_path, monkeypatch):
+    figures = run("04_lift_predict", tmp_path, monkeypatch, profile="real")
+    (drawn,) = figures.glob("believed__ml-1m*.json")
+    assert "ml-1m" in json.loads(drawn.read_text())["dataset"]

@@ -179,7 +179,7 @@ def _changes(axes: Axes, rows: pd.DataFrame, variants: Sequence[str], y: Sequenc
     axes.axvline(0, color=style.TARGET, lw=1.6)
     for variant, line in zip(variants, y, strict=True):
         row = rows.loc[variant]
-        sure = not (row["low"] <= 0 <= row["high"])
+        sure = row["low"] > 0 or row["high"] < 0
         axes.plot([row["low"], row["high"]], [line, line], color=style.INK, lw=4.5, alpha=0.35,
                   solid_capstyle="butt")  # fmt: skip
         axes.plot(row["change"], line, "o", ms=7, mec=style.INK, mew=1.5, mfc=style.INK if sure else "white")
