@@ -298,7 +298,10 @@ class TestWholeOrNot:
 
         monkeypatch.setattr(Encoder, "represent", slow)
         stores: list[Datastore] = []
-        threads = [threading.Thread(target=lambda: stores.append(build(tmp_path))) for _ in range(3)]
+        threads = [
+            threading.Thread(target=lambda encoder: stores.append(build(tmp_path, encoder)), args=[made()])
+            for _ in range(3)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -309,6 +312,7 @@ class TestWholeOrNot:
             int((np.subtract(*f(np.arange(R), L)[::-1]) > 0).sum()) for f in (around.before, around.after)
         ]
         assert sum(encoded) == sum(full), "every window that is not empty was encoded once"
+        assert len({store.folder for store in stores}) == 1
         journal = (stores[0].folder / "journal").read_text().splitlines()
         assert [json.loads(line)[0] for line in journal[1:]] == list(range(-(-R // 16)))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -23,6 +24,7 @@ SEED = 11
 def run(name: str, folder: Path, patch: pytest.MonkeyPatch, **given: object) -> Path:
     """Run a lesson into a folder; where its pictures are."""
     (folder / "notebooks").mkdir()
+    shutil.copytree(Places(PACKAGE.parent).kept_results, folder / "figures" / "results")
     patch.setenv("WORKBENCH_FIGURES", str(folder / "figures"))
     (ended,) = run_jobs([Job(BOOKS[name], {"seed": SEED, **given})], Places(folder))
     assert not ended.error, ended.error
