@@ -12,10 +12,11 @@ run: $(READY)
 real: $(READY)
 	$(BIN)/workbench run --profile real
 
-# The tests write their pictures to build/, so that a test run leaves figures/ as it was.
+# The tests write their pictures to build/, so that a test run leaves figures/ as it was. Two run at once, so each
+# takes one thread: two times two threads on two cores wait for each other most of the time.
 test: lint
-	WORKBENCH_FIGURES=$(CURDIR)/build/figures $(BIN)/python -m pytest -n 2 --dist loadfile tests
-	WORKBENCH_FIGURES=$(CURDIR)/build/figures $(BIN)/python -m pytest -n 2 --dist loadfile --nbval-lax notebooks/*.ipynb
+	OMP_NUM_THREADS=1 WORKBENCH_FIGURES=$(CURDIR)/build/figures $(BIN)/python -m pytest -n 2 --dist loadfile tests
+	OMP_NUM_THREADS=1 WORKBENCH_FIGURES=$(CURDIR)/build/figures $(BIN)/python -m pytest -n 2 --dist loadfile --nbval-lax notebooks/*.ipynb
 
 lab: $(READY)
 	$(BIN)/workbench lab

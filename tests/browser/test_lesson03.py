@@ -62,7 +62,7 @@ def test_run_progress_stop_and_the_ratio(lesson):
     page.screenshot(path=ARTIFACTS / "lesson03_training.png")
     press(page, "Stop")
     assert "nothing kept" in status(page, "stopped")
-    assert "0.4" not in page.locator(RESULTS).text_content()
+    assert "0.4:" not in page.locator(RESULTS).text_content()
 
     curve = page.locator(PICTURE).nth(1)
     before = curve.get_attribute("src")

@@ -32,7 +32,7 @@ def test_stubs_fail_and_solutions_pass(lesson, tmp_path: Path, monkeypatch: pyte
     NotebookClient(
         instructor_check(lesson.path),
         kernel_name="python3",
-        timeout=120,
+        timeout=600,  # a cell may train a network, beside another one's
         resources={"metadata": {"path": str(lesson.path.parent)}},
         config=Config({"KernelManager": {"transport_encryption": "auto"}}),
     ).execute()

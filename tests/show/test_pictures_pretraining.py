@@ -28,6 +28,7 @@ def test_leaving_a_plateau_means_not_coming_back():
     assert left_plateau(RISES) == 5
     assert left_plateau(FLAT) is None
     assert left_plateau([0.5, 0.5, 0.5, 0.9, 0.5, 0.6, 0.7]) == 6
+    assert left_plateau([0.48, 0.5, 0.52, 0.54]) is None  # label rates alone
 
 
 def test_the_title_says_who_leaves_and_who_stays():

@@ -13,8 +13,9 @@ history is the same for all of them, and holds clicks only: the protocol of :mod
     tested = maker.samples(test.rows, test.candidates)
     measured(Ranked(rank_lists(model, tested, test), rank_all(model, maker, test.spread(100))))
 
-For LIFT, ``LIFTData(log, split, maker.table, {"train": train, "validation": lists, ...}, windows)`` serves
-everything in :mod:`workbench.lab.lift`, and ``maker.encoded(past, future)`` uses a datastore.
+For LIFT, these samples take the place of those in a :class:`workbench.lab.lift_data.LIFTData`. Which rows all
+items retrieve is not known before, so ranking among all of them wants a whole datastore,
+``maker.encoded(store.history, store.future)``.
 
 A candidate costs a search and a forward pass: ranking among all items multiplies both by their number.
 """

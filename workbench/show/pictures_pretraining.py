@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from workbench.errors import DataError
 from workbench.show import style
 
-LEFT = 0.015  # an AUC so far above its start has left the plateau
+LEFT = 0.05  # an AUC so far above guessing has left the plateau: label rates alone give less
 
 
 def plateau(
@@ -50,24 +50,23 @@ def plateau(
                 weight="bold", va="center", annotation_clip=False, textcoords="data",
             )  # fmt: skip
         axes.set(xlim=(0.5, last), xlabel="epoch", ylabel=metric)
-        style.headline(figure, _message(curves, variants), small_print)
+        style.headline(figure, _message(curves, variants, guess), small_print)
     return figure
 
 
-def left_plateau(values: Sequence[float]) -> int | None:
-    """The epoch (from 1) from which a curve stays above its first three values by LEFT; None: never."""
-    values = np.asarray(values, dtype=float)
-    above = values > values[:3].mean() + LEFT
+def left_plateau(values: Sequence[float], guess: float = 0.5) -> int | None:
+    """The epoch (from 1) from which a curve stays above guessing by LEFT; None: it never does."""
+    above = np.asarray(values, dtype=float) > guess + LEFT
     stays = np.flatnonzero(np.logical_and.accumulate(above[::-1])[::-1])
     return int(stays[0]) + 1 if len(stays) else None
 
 
-def _message(curves: pd.DataFrame, variants: Sequence[str]) -> str:
+def _message(curves: pd.DataFrame, variants: Sequence[str], guess: float) -> str:
     """Who leaves first, where all seeds do, and who never does."""
     epochs, left, never = curves["epoch"].max(), {}, []
     for variant in variants:
         rows = curves[curves["variant"] == variant]
-        found = [left_plateau(one["value"]) for _, one in rows.groupby("seed")]
+        found = [left_plateau(one["value"], guess) for _, one in rows.groupby("seed")]
         if None not in found:
             left[variant] = float(np.median(found))
         elif not any(found):

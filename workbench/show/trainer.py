@@ -1,4 +1,4 @@
-"""The widget for what takes longer than a reader waits: knobs above, a Run button, progress, Stop, results.
+"""The widget for what takes longer than a reader waits: knobs, a Run button, progress, Stop, results.
 
     trainer = Trainer(explorer, train, picture, asks=("ratio",), height=420, alt="AUC against mask ratio")
 
@@ -27,7 +27,7 @@ _BUSY = threading.Lock()
 
 
 class Trainer(widgets.VBox):
-    """An explorer, and under it a training that its knobs ask for and a picture of what was found so far.
+    """An explorer, a training that its knobs ask for, and a picture of what was found so far.
 
     Parameters
     ----------
@@ -80,7 +80,9 @@ class Trainer(widgets.VBox):
             [self._run, self._stop, self._bar, self._status],
             layout=widgets.Layout(flex_flow="row wrap", align_items="center"),
         )
-        super().__init__([explorer, row, self._numbers, frame])
+        # The buttons and what was found stand with the knobs: pictures are tall, and would part them.
+        knobs, numbers, picture_of_knobs = explorer.children
+        super().__init__([knobs, row, self._numbers, numbers, picture_of_knobs, frame])
         self._say("press Run to train for the knobs as they stand")
         self._draw()
 
