@@ -43,6 +43,23 @@ def test_retrieval_has_searches_and_builds_against_both_libraries(rows: list[Mea
     assert row.ratio < 0.5, "a query of rank-bm25 reads a thousand documents five times"
 
 
+@pytest.mark.parametrize("rows", ["lift"], indirect=True)
+def test_lift_is_measured_against_every_peer(rows: list[Measurement]) -> None:
+    peers = {case: {row.peer for row in rows if row.case == case} for case in {row.case for row in rows}}
+    for case in ("predict", "predict, h_t online", "remedied predict", "remedied predict, h_t online"):
+        assert peers[case] == {"RIM", "BERT4Rec", "DIN"}
+    assert peers["predict, K=15"] == {"RIM, K=10"}
+    assert peers["pretraining step"] == {"bare network", "bare network + AdamW"}
+    grown = {case.rsplit("=")[0] for case in peers if "=" in case}
+    assert grown >= {
+        "datastore, R",
+        "predict, K",
+        "predict, L",
+        "predict, h_t online, L",
+        "search and predict, R",
+    }
+
+
 class TestLog:
     def test_values_are_skewed_and_the_queries_like_the_keys(self) -> None:
         log = draw_log(20_000, 10_000)

@@ -179,7 +179,7 @@ def predictor_trainer(
         for name, label in zip(switches, ("label", "match", "attention", "context"), strict=True)
     }
     return Trainer(
-        Explorer(draw, knobs, height=270, alt="What the predictor's MLP reads, piece by piece"),
+        Explorer(draw, knobs, height=225, alt="What the predictor's MLP reads, piece by piece"),
         train,
         picture,
         asks=switches,
