@@ -19,9 +19,14 @@ def open_and_run(page, address: str, name: str, title: str, last_words: str, min
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.get_by_text(last_words).last.wait_for(state="attached", timeout=minutes * MINUTE)
     page.locator(PICTURE).first.wait_for(state="attached", timeout=MINUTE)
-    page.locator(NUMBERS).first.evaluate("element => element.scrollIntoView({block: 'start'})")
+    bring_up(page.locator(NUMBERS).first)
     page.locator(PICTURE).first.wait_for(timeout=MINUTE)
     return page
+
+
+def bring_up(locator) -> None:
+    """Scroll to what may be drawn anew at any moment: found and moved in one go."""
+    locator.evaluate("element => element.scrollIntoView({block: 'start'})")
 
 
 def knob(page, name: str):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from in_jupyterlab import MINUTE, NUMBERS, PICTURE, answer_to, complaints, knob, open_and_run
+from in_jupyterlab import MINUTE, NUMBERS, PICTURE, answer_to, bring_up, complaints, knob, open_and_run
 
 ARTIFACTS = Path(__file__).parent.parent.parent / "build" / "browser"
 TINY = {
@@ -70,6 +70,6 @@ def test_run_progress_stop_and_the_ratio(lesson):
     assert "ratio 0.5" in status(page, "done in")
     assert "0.5:" in page.locator(RESULTS).text_content()
     assert curve.get_attribute("src") != before
-    curve.scroll_into_view_if_needed()
+    bring_up(curve)
     page.screenshot(path=ARTIFACTS / "lesson03_done.png")
     assert complaints(page) == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from in_jupyterlab import MINUTE, NUMBERS, PICTURE, answer_to, complaints, knob, open_and_run
+from in_jupyterlab import MINUTE, NUMBERS, PICTURE, answer_to, bring_up, complaints, knob, open_and_run
 
 ARTIFACTS = Path(__file__).parent.parent.parent / "build" / "browser"
 
@@ -60,12 +60,12 @@ def test_k_and_what_is_read_change_the_prediction_and_run_trains_another(lesson)
     page.screenshot(path=ARTIFACTS / "lesson04_explorer.png")
 
     results = page.locator(".workbench-results")
-    results.scroll_into_view_if_needed()
+    bring_up(results)
     assert "1 trained so far" in results.text_content()
     knob(page, "match").locator("select").select_option("False")
-    page.locator(NUMBERS).nth(1).scroll_into_view_if_needed()
+    bring_up(page.locator(NUMBERS).nth(1))
     page.locator(".jupyter-button:not([disabled])", has_text="Run").click()
     page.locator(".workbench-results", has_text="2 trained so far").wait_for(timeout=2 * MINUTE)
-    assert "done in" in page.locator(".workbench-status").text_content()
+    page.locator(".workbench-status", has_text="done in").wait_for(timeout=MINUTE)  # said after it is drawn
     page.screenshot(path=ARTIFACTS / "lesson04_trained.png")
     assert complaints(page) == 0

@@ -177,6 +177,13 @@ def test_h_t_asks_about_the_target_first_hand():
     torch.testing.assert_close(own[:, -1], model.behaviour(model.ask(read, target[:, None]))[:, 0])
 
 
+def test_probes_alone_do_not_ask_about_the_target():
+    model, read = encoder(represent="probes"), events(3, 6)
+    some, other = (model.recall(read, events(3, seed=seed, short=False).codes) for seed in (8, 9))
+    assert torch.equal(some, other)
+    torch.testing.assert_close(some, encoder(represent="ask").represent(read))
+
+
 def test_a_longer_sequence_than_it_was_made_for_is_refused():
     with pytest.raises(ConfigError, match="sequences of 6 events, not 7"):
         encoder()(events(1, 7))

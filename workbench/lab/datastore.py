@@ -151,7 +151,7 @@ def weights_digest(encoder: Encoder) -> str:
     """Sixteen hex digits that change with any weight by which the encoder represents a sequence."""
     digest = hashlib.sha256()
     for name, value in encoder.state_dict().items():
-        if encoder.config.represent == "ask" or not name.startswith(("head.", "probes")):
+        if encoder.config.asks or not name.startswith(("head.", "probes")):
             digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
             digest.update(value.cpu().contiguous().numpy())
     return digest.hexdigest()[:16]

@@ -166,7 +166,7 @@ def choose_probes(encoder: Encoder, data: LIFTData, seed: int, trained: bool = T
     picked = torch.randint(0, rows, (CANDIDATES * encoder.config.probes,), generator=generator)
     candidates = data.table.events(picked).codes
     chosen = torch.arange(encoder.config.probes)
-    if trained and encoder.config.represent == "ask":
+    if trained and encoder.config.asks:
         anchors = torch.randint(0, rows, (SEQUENCES,), generator=generator)
         with torch.no_grad():
             answers = torch.cat(

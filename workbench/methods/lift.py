@@ -9,7 +9,8 @@ Departures, each a switch of :class:`LIFTConfig` whose default is the paper's li
 
 - ``represent``: the paper takes the final state o_T. The loss of Eq. 10 reaches only states of *masked*
   events, and o_T is not masked, so nothing ever trained it. "ask" appends masked interactions ("probes")
-  to a sequence and takes the encoder's answers to them; "mean" is the mean state.
+  to a sequence and takes the encoder's answers to them, and to the target itself for h_t; "probes" leaves
+  the target out; "mean" is the mean state.
 - ``neighbor_label``: Eq. 11 leaves the label of the retrieved interaction out (ambiguity L1). "key" appends
   its embedding to the key; "split" also sums the contexts of clicked and of other neighbours apart.
 - ``match``: Eq. 17 concatenates h_t, e_r^h and e_r^f. ``match`` also gives the predictor inner products of
@@ -90,7 +91,7 @@ class Encoder(nn.Module):
     @property
     def value_size(self) -> int:
         """Numbers in the representation of a sequence: v, or one for each probe."""
-        return self.config.probes if self.config.represent == "ask" else self.config.size
+        return self.config.probes if self.config.asks else self.config.size
 
     @property
     def own_size(self) -> int:
@@ -141,7 +142,7 @@ class Encoder(nn.Module):
 
     def represent(self, events: Events) -> Tensor:
         """Eq. 5: s = E_ω(s), (B, T) events -> (B, value_size); zero for an empty sequence (L15)."""
-        if self.config.represent == "ask":
+        if self.config.asks:
             answers = self.behaviour(self.ask(events, self.probes[None]))
             return answers * events.there.any(-1, keepdim=True)
         states = self(events)

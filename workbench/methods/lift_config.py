@@ -9,7 +9,7 @@ from workbench.methods.layers import Interaction
 
 CHOICES = {
     "encoder": ("decoder", "encoder", "rnn"),
-    "represent": ("last", "mean", "ask"),
+    "represent": ("last", "mean", "probes", "ask"),
     "context": ("both", "history", "future", "none"),
     "neighbor_label": ("none", "key", "split"),
     "interaction": Interaction.KINDS,
@@ -25,7 +25,8 @@ class LIFTConfig:
     length : L, events in a history or future; k : K, retrieved contexts; width : w, size of a feature
     embedding; size : v, size of a state of E_ω; mask_ratio : share of behaviours masked in pretraining,
     in (0, 1], or "last" for the paper's 1-label strategy; context : which part of the contexts F_θ sees;
-    probes : how many masked interactions "ask" appends; hidden : widths of the predictor's MLP.
+    probes : how many masked interactions are asked about; represent : how a state becomes a vector, see
+    :mod:`workbench.methods.lift`; hidden : widths of the predictor's MLP.
     """
 
     length: int = 20
@@ -60,7 +61,7 @@ class LIFTConfig:
         for name in ("reverse_future", "match", "literal_eq17"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} is True or False, not {getattr(self, name)!r}")
-        if self.represent == "ask" and self.length < 2:
+        if self.asks and self.length < 2:
             raise ConfigError("an encoder that is asked needs a length of at least 2: one event and a query")
         ratio = self.mask_ratio
         if ratio != "last" and not (isinstance(ratio, int | float) and 0 < ratio <= 1):
@@ -73,6 +74,11 @@ class LIFTConfig:
             raise ConfigError(f"{self.heads} heads do not divide a size of {self.size}")
         if not isinstance(self.hidden, tuple) or not self.hidden or min(self.hidden) < 1:
             raise ConfigError(f"hidden names the width of at least one layer, not {self.hidden!r}")
+
+    @property
+    def asks(self) -> bool:
+        """Whether the encoder answers questions, instead of giving a state."""
+        return self.represent in ("probes", "ask")
 
     @property
     def parts(self) -> tuple[str, ...]:
