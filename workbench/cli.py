@@ -204,13 +204,17 @@ def measure(
 ) -> None:
     """Run the trials of an experiment that have no result yet, and print mean and spread over seeds."""
     with _typed():
-        from workbench.lab import lift_trials
+        from workbench.lab import lift_trials, topn_trials
         from workbench.lab.experiments import summary, sweep
         from workbench.lab.store import Store
 
-        asked = lift_trials.typed(experiment, dataset, seeds, variants, settings or [])
-    found = sweep(experiment, asked, lift_trials.measure, scheduler=scheduler, say=typer.echo, shared=True)
-    typer.echo(summary(found, ["variant"], ["auc", "logloss"]).round(4).to_string())
+        known = {name: module for module in (lift_trials, topn_trials) for name in module.EXPERIMENTS}
+        if experiment not in known:
+            raise unknown("experiment", experiment, known)
+        own = known[experiment]
+        asked = lift_trials.typed(experiment, dataset, seeds, variants, settings or [], own.trials)
+    found = sweep(experiment, asked, own.measure, scheduler=scheduler, say=typer.echo, shared=True)
+    typer.echo(summary(found, ["variant"], list(own.SHOWN)).round(4).to_string())
     if keep:
         typer.echo(f"kept in figures/results/{Store().keep(experiment).name}")
 

@@ -105,7 +105,7 @@ def test_encoding_beforehand_gives_what_encoding_each_context_gives(data, config
     np.testing.assert_allclose(predict(model, encoded["test"]), inside, atol=1e-6)
 
 
-@pytest.mark.parametrize("start", ["pretrained", "joint", "random"])
+@pytest.mark.parametrize("start", ["pretrained", "joint", "history first", "random"])
 def test_the_same_seed_gives_the_same_numbers_and_another_does_not(data, start):
     recipe = replace(SHORT, start=start)
     first, second, other = (
@@ -119,6 +119,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_does_not(data, start):
 
 @pytest.mark.parametrize(("start", "pretrains", "moves"), [
     ("pretrained", True, False), ("random", False, False), ("joint", False, True),
+    ("history first", False, True),
 ])  # fmt: skip
 def test_who_is_trained_when(data, start, pretrains, moves):
     """Eq. 8: after pretraining ω is fixed; without it, both learn (ambiguity L9)."""
@@ -215,7 +216,7 @@ def test_one_encoding_serves_several_parts_and_only_what_was_retrieved_is_encode
 
 
 def test_bad_settings_are_refused_before_any_work(data):
-    with pytest.raises(ConfigError, match="start is"):
+    with pytest.raises(ConfigError, match="start"):
         Recipe(start="later")
     for wrong in ({"epochs": 0}, {"pretrain_lr": -1.0}, {"batch": 1}, {"shift": "no"}, {"patience": True}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):

@@ -18,7 +18,7 @@ def encoders_elsewhere(tmp_path, monkeypatch):
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
     monkeypatch.setattr("workbench.lab.lift.SEQUENCES", 50)
     (tmp_path / "notebooks").mkdir()
-    for cached in (lift_trials._log, lift_trials._data, lift_trials._encoded):
+    for cached in (lift_trials._log, lift_trials._about, lift_trials._data, lift_trials._encoded):
         cached.cache_clear()
 
 
@@ -30,9 +30,89 @@ def test_every_trial_is_complete_and_different(experiment):
         assert {"model", "length", "k", "start", "epochs", "succession", "targets"} <= set(trial.config)
 
 
-def test_variants_of_one_encoder_follow_each_other():
-    order = [(t.seed, t.config["length"]) for t in trials("lift_contexts", "world:tiny", range(2))]
-    assert order == sorted(order, key=lambda pair: pair[0])
+def test_all_variants_of_a_seed_come_before_the_next_seed():
+    """They share the data and mostly an encoder, of which no more than two are held."""
+    asked = trials("lift_contexts", "world:tiny", [3, 1])
+    assert [(t.seed, t.variant) for t in asked] == [
+        (seed, variant) for seed in (3, 1) for variant in EXPERIMENTS["lift_contexts"]
+    ]
+
+
+def test_a_world_is_made_once_to_ask_about_it(monkeypatch):
+    made, real = [], lift_trials._log
+
+    def counted(dataset, seed, *drawn):
+        made.append(seed)
+        return real(dataset, seed, *drawn)
+
+    monkeypatch.setattr(lift_trials, "_log", counted)
+    first = [trials("lift_contexts", "world:tiny", range(3)) for _ in range(2)]
+    assert made == [0, 1, 2]
+    assert first[0] == first[1]
+
+
+def test_what_is_given_holds_for_how_every_variant_trains():
+    given = {"epochs": 1, "batch": 64, "lr": 0.1, "patience": 1}
+    assert all(
+        given.items() <= trial.config.items() for trial in trials("lift_table2", "world:tiny", [0], **given)
+    )
+
+
+def test_what_makes_a_variant_cannot_be_given_otherwise():
+    with pytest.raises(ConfigError, match="'no context' has context = 'none'"):
+        trials("lift_contexts", "world:tiny", [0], context="history")
+    (same,) = typed("lift_contexts", "world:tiny", "0", "history", ["context=history"])
+    assert same == trials("lift_contexts", "world:tiny", [0])[1]
+    assert [
+        t.config["length"] for t in typed("lift_fig7", "world:tiny", "0", "K = 2,K = 1", ["length=4"])
+    ] == [4, 4]
+    with pytest.raises(ConfigError, match="'L = 5' has length = 5"):
+        trials("lift_fig7", "world:tiny", [0], length=4)
+
+
+READINGS = {"idf": "lucene", "same_user": True, "freeze": True, "fields": ["item", "user"]}
+
+
+def test_a_reading_of_the_paper_is_asked_for_only_where_it_is_not_the_usual_one():
+    """Results of before it could be asked for are found again."""
+    usual = {"idf": "clipped", "same_user": False, "freeze": False, "fields": None}
+    plain = trials("lift_contexts", "world:tiny", [0])
+    assert trials("lift_contexts", "world:tiny", [0], **usual) == plain
+    assert not usual.keys() & plain[0].config.keys()
+    for name, value in READINGS.items():
+        other = trials("lift_contexts", "world:tiny", [0], **{name: value})
+        assert other[0].config == {**plain[0].config, name: value}
+        assert other[0].key("lift_contexts") != plain[0].key("lift_contexts")
+
+
+def test_readings_reach_the_data():
+    def data(**given):
+        trial = trials("lift_remedies", "world:tiny", [0], variants=["literal"], **given)[0]
+        return lift_trials._data("world:tiny", 0, *lift_trials._key(trial.config))
+
+    def own(data):
+        """Whose rows are retrieved: share of the target's user."""
+        test = data.samples["test"]
+        there = test.neighbours >= 0
+        user = data.log.user
+        same = user[test.neighbours] == user[test.rows][:, None]
+        return same[there.numpy()].mean()
+
+    plain = data()
+    assert own(plain) == 0 < own(data(same_user=True))
+    assert not plain.samples["test"].neighbours.equal(data(idf="lucene").samples["test"].neighbours)
+    assert plain.samples["test"].history[:].max() >= plain.split.test.start
+    assert data(freeze=True).samples["test"].history[:].max() < plain.split.test.start
+    assert data(fields=["item", "user"]).table.fields == ("item", "user")
+
+
+@pytest.mark.parametrize("variant", ["LIFT literal", "DIN"])
+def test_readings_change_what_is_measured_and_do_not_share_an_encoder(variant):
+    found = []
+    for given in ({}, {"freeze": True}, {"fields": ["item"]}):
+        (trial,) = trials("lift_table2", "world:tiny", [0], [variant], **FAST, **given)
+        found.append(measure(trial)["auc"])
+    assert len(set(found)) == 3
 
 
 @pytest.mark.parametrize(
@@ -45,7 +125,13 @@ def test_variants_of_one_encoder_follow_each_other():
         (("lift_contexts", "world:tiny", "0", None, ["succession"]), "a setting is"),
         (("lift_contexts", "world:tiny", "0", None, ["colour=1"]), "unknown setting"),
         (("lift_contexts", "world:tiny", "0", None, ["mask_ratio=0"]), "mask_ratio"),
-        (("lift_contexts", "world:tiny", "0", None, ["start=later"]), "start is"),
+        (("lift_contexts", "world:tiny", "0", None, ["start=later"]), "start"),
+        (("lift_contexts", "world:tiny", "0", None, ["idf=best"]), "unknown IDF rule"),
+        (("lift_contexts", "world:tiny", "0", None, ["same_user=yes"]), "same_user is True or False"),
+        (("lift_contexts", "world:tiny", "0", None, ["freeze=2"]), "freeze is True or False"),
+        (("lift_contexts", "world:tiny", "0", None, ["fields=item"]), "fields is a list"),
+        (("lift_contexts", "world:tiny", "0", None, ['fields=["item","item"]']), "fields is a list"),
+        (("lift_contexts", "world:tiny", "0", None, ['fields=["colour"]']), "unknown field 'colour'"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_any_work(words, message):

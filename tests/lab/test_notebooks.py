@@ -156,6 +156,13 @@ class TestCleaning:
         assert clean.metadata.kernelspec.name == "python3"
         assert len(nb.cells) == 3, "the executed notebook itself is left alone"
 
+    def test_of_a_widget_its_still_picture_stays(self) -> None:
+        """A page without a kernel shows the picture where the explorer is."""
+        shown = {WIDGET_VIEW: {"model_id": "1"}, "image/png": "iVBORw0=", "text/plain": "A row of events"}
+        clean = cleaned(self.executed(nbformat.v4.new_output("display_data", shown)), "02_lift")
+        (left,) = clean.cells[1].outputs
+        assert left.data == {"image/png": "iVBORw0=", "text/plain": "A row of events"}
+
     @pytest.mark.parametrize(
         "text",
         ["File /home/me/project/x.py", '"/tmp/ipykernel_12/3.py:1"', f"in {Path.cwd()}/a", r"C:\Users\me\x"],

@@ -158,6 +158,13 @@ class TestEncodedValues:
         assert sample.neighbours.codes.shape == (3, K, len(LOG.fields)), "keys stay events"
         assert samples.own is None, "the samples it came from are as they were"
 
+    @pytest.mark.parametrize("name", ["own", "past", "future"])
+    def test_windows_of_another_length_are_refused(self, parts, name: str) -> None:
+        size = len(parts["test"]) if name == "own" else len(SPLIT.rows("retrieval"))
+        encoded = parts["test"].encoded(**{name: torch.zeros(size, 5)})
+        with pytest.raises(ConfigError, match=f"vectors of windows of {L} events"):
+            encoded.resized(11)
+
     def test_where_no_neighbour_is_there_is_zero(self, parts) -> None:
         samples = replace(parts["test"], neighbours=torch.full((len(parts["test"]), K), -1))
         values = torch.randn(len(samples.past), 5)

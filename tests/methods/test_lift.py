@@ -99,6 +99,19 @@ def test_only_the_bidirectional_encoder_sees_later_events(kind, sees):
 
 
 @pytest.mark.parametrize("kind", CHOICES["encoder"])
+def test_dropout_acts_in_training_and_only_there(kind):
+    model, read = encoder(encoder=kind, dropout=0.5), events(1, 6, short=False)
+    assert torch.equal(model(read), model(read))
+    model.train()
+    assert not torch.equal(model(read), model(read))
+
+
+def test_one_layer_of_a_gru_has_nothing_to_drop():
+    model, read = encoder(encoder="rnn", layers=1, dropout=0.5).train(), events(1, 6, short=False)
+    assert torch.equal(model(read), model(read))
+
+
+@pytest.mark.parametrize("kind", CHOICES["encoder"])
 @pytest.mark.parametrize("represent", CHOICES["represent"])
 def test_padding_changes_nothing_and_nothing_is_zero(kind, represent):
     model, read = encoder(encoder=kind, represent=represent), events(3, 6)

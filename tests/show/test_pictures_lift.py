@@ -151,6 +151,18 @@ def test_believed_puts_the_most_believed_neighbour_first_with_its_own_events():
     assert believed(lines, WEIGHTS, chosen=2).get_suptitle().startswith("2 of 3 neighbours hold half")
 
 
+@pytest.mark.parametrize(("neighbours", "labelled"), [(1, 1), (3, 3), (20, 20), (40, 40), (60, 30)])
+def test_every_neighbour_is_labelled_while_there_is_room(neighbours, labelled):
+    weights = np.random.default_rng(0).dirichlet(np.ones(neighbours), size=5)
+    figure = believed(some_lines(neighbours), weights, chosen=2)
+    assert collisions(figure) == []
+    bars = figure.axes[1]
+    assert len(bars.patches) == neighbours
+    assert sum(text.get_text().startswith("match") for text in bars.texts) == labelled
+    assert sum(text.get_text().endswith("%") for text in bars.texts) == labelled
+    assert min(text.get_fontsize() for text in bars.texts) >= 6
+
+
 def test_weights_of_another_target_are_refused():
     fewer = replace(some_lines(), scores=np.ones(2))
     with pytest.raises(DataError, match="do not belong to the 2 neighbours"):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from elsewhere import FAR, Elsewhere
 
 from workbench.data import item_names
 from workbench.data.splits import global_time_split
@@ -16,6 +17,7 @@ from workbench.lab.lift import Recipe, encode, fresh_encoder, train_predictor
 from workbench.lab.lift_data import LIFTData
 from workbench.lab.training import predict
 from workbench.methods.layers import masked_softmax
+from workbench.methods.lift import LIFT
 from workbench.methods.lift_config import REMEDIES, LIFTConfig
 from workbench.show.prediction import (
     BOTH,
@@ -112,6 +114,18 @@ def test_the_explorer_shows_the_probability_and_only_what_is_read(lesson):
     explorer.knobs["reads"].value = NEITHER
     alone = questions.ask(0, K, L, NEITHER)[0]
     assert f"probability <b>{alone:.2f}</b> · without contexts {alone:.2f}" in explorer._numbers.value
+
+
+def test_a_model_on_another_device_answers_too(lesson):
+    log, _, _, _, here = lesson
+    with Elsewhere():
+        data = LIFTData.of(log, global_time_split(log), CONFIG, device=FAR)
+        encoder = fresh_encoder(data, CONFIG, 0).eval()
+        model = LIFT(data.table.sizes, CONFIG, encoder).to(FAR).eval()
+        few = replace(data, samples={"test": data.samples["test"].some(np.arange(8))})
+        questions = Questions(model, here.retriever, encode(few, encoder, ("test",))["test"])
+        explorer = prediction_explorer(questions, item_names("world:tiny", log), k=K, length=L)
+    assert "clicks with probability" in explorer._numbers.value
 
 
 def test_the_truth_is_told_where_it_is_known(lesson):

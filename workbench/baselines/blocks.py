@@ -78,7 +78,7 @@ def bilinear(size: int) -> nn.Linear:
 
 def bilinear_scores(keys: Tensor, query: Tensor) -> Tensor:
     """keys (..., K, d), query W q (..., d) -> scores (..., K)."""
-    return (keys @ query.unsqueeze(-1)).squeeze(-1)
+    return (query.unsqueeze(-2) @ keys.mT).squeeze(-2)  # several times faster than keys times a column
 
 
 def events_of(sample: Sample, part: str) -> Events:

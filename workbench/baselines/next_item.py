@@ -27,6 +27,7 @@ from workbench.errors import ConfigError, unknown
 from workbench.methods.layers import TransformerBlock, last_state, visible
 
 LOSSES = ("bpr", "bce", "top1", "softmax")
+AT_ONCE = 256  # steps whose scores of all items are computed together: twice as fast as thousands
 
 
 class NextItem(nn.Module):
@@ -83,9 +84,7 @@ class NextItem(nn.Module):
             return _top1(states, target, there, *self.vectors())
         query, chosen = states[there], target[there]  # (n, D), (n,)
         if self.loss == "softmax":
-            scores = self._all(query)
-            scores[:, 0] = -torch.inf
-            return functional.cross_entropy(scores, chosen, reduction="sum") / max(len(chosen), 1)
+            return _softmax(query, chosen, *self.vectors())
         drawn = torch.randint(1, self.items, chosen.shape, device=chosen.device)
         line = there.nonzero()[:, 0]
         fair = (sequence[line] != drawn[:, None]).all(-1)
@@ -102,8 +101,20 @@ class NextItem(nn.Module):
         return scores if bias is None else scores + bias[items]
 
     def _all(self, query: Tensor) -> Tensor:
-        vectors, bias = self.vectors()
-        return query @ vectors.T if bias is None else torch.addmm(bias, query, vectors.T)
+        return _inner(query, *self.vectors())
+
+
+def _inner(query: Tensor, vectors: Tensor, bias: Tensor | None) -> Tensor:
+    """Scores (n, V) of all items."""
+    return query @ vectors.T if bias is None else torch.addmm(bias, query, vectors.T)
+
+
+def _softmax(query: Tensor, target: Tensor, vectors: Tensor, bias: Tensor | None) -> Tensor:
+    """Cross-entropy over all items but code 0: query (n, D), target (n,) -> scalar."""
+    vectors, bias = vectors[1:], None if bias is None else bias[1:]
+    parts = zip(query.split(AT_ONCE), target.split(AT_ONCE), strict=True)
+    total = sum(functional.cross_entropy(_inner(q, vectors, bias), t - 1, reduction="sum") for q, t in parts)
+    return total / max(len(target), 1)
 
 
 def _top1(states: Tensor, target: Tensor, there: Tensor, vectors: Tensor, bias: Tensor | None) -> Tensor:

@@ -187,8 +187,10 @@ class Candidates:
         refuse_late_contexts(self.log, replace(samples, rows=torch.from_numpy(row)))
         return samples if self.values is None else samples.encoded(past=self.values[0], future=self.values[1])
 
-    def practice(self, protocol: TopN) -> Samples:
-        """What a model for clicks trains on: every click of the train part and negatives for each.
+    def practice(self, protocol: TopN, most: int | None = None) -> Samples:
+        """What a model for clicks trains on: clicks of the train part and negatives for each.
+
+        most : so many clicks at the most, drawn at random by the protocol's seed; default all.
 
         Negatives are items of which the user has no row up to the end of the train part. (What happens
         later must not be left out: "never a negative" would give away the answers.)
@@ -198,6 +200,8 @@ class Candidates:
         rows = rows[self.log.label[rows] == 1]
         if not len(rows):
             raise DataError("the train part has no click", file=self.log.name, column="label")
+        if most is not None and most < len(rows):
+            rows = np.sort(np.random.default_rng(protocol.seed).choice(rows, most, replace=False))
         drawn = draw_negatives(
             known, self.log.user[rows], purpose="train", count=protocol.train_negatives, seed=protocol.seed
         )

@@ -8,7 +8,7 @@ probabilities = predict(model, samples["test"])
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from scipy.linalg import qr
 from torch import Tensor
 from torch.nn import functional
 
-from workbench.errors import ConfigError
+from workbench.errors import ConfigError, unknown
 from workbench.lab.lift_data import LIFTData, pretraining_windows
 from workbench.lab.metrics import auc
 from workbench.lab.samples import Samples
@@ -28,6 +28,7 @@ from workbench.methods.lift import LIFT, Encoder, mask_behaviours, pretrain_loss
 from workbench.methods.lift_config import LIFTConfig
 
 CANDIDATES, SEQUENCES = 16, 1000  # each probe is chosen among so many interactions, by so many sequences
+STARTS = ("pretrained", "joint", "history first", "random")
 TOGETHER = 8  # targets of one item that stay together in a batch of joint training
 
 
@@ -35,8 +36,10 @@ TOGETHER = 8  # targets of one item that stay together in a batch of joint train
 class Recipe:
     """How LIFT is trained; what the paper leaves open (published/hyperparameters) and we settled on.
 
-    start : "pretrained" (then frozen, Eq. 8), "joint" (without pretraining, E and F end to end, L9) or
-        "random" (E frozen as it was drawn, a control).
+    start : "pretrained" (then frozen, Eq. 8); "joint" (without pretraining, E and F end to end, L9);
+        "history first" (end to end, too, but first with an F that reads the own history only: all at once,
+        a network soon knows 15,000 targets by heart and never compares events); or "random" (E frozen as it
+        was drawn, a control).
     shift : cut the windows for pretraining anew every epoch, beginning at another event; the paper's are
         fixed, so that each event has the same company in all epochs.
     """
@@ -53,8 +56,8 @@ class Recipe:
     weight_decay: float = 1e-2
 
     def __post_init__(self) -> None:
-        if self.start not in ("pretrained", "joint", "random"):
-            raise ConfigError(f"start is 'pretrained', 'joint' or 'random', not {self.start!r}")
+        if self.start not in STARTS:
+            raise unknown("start", self.start, STARTS)
         if not isinstance(self.shift, bool):
             raise ConfigError(f"shift is True or False, not {self.shift!r}")
         for name, least in (
@@ -114,7 +117,8 @@ def pretrain(
             first = int(np.random.default_rng([seed, epoch]).integers(config.length))
             windows = torch.from_numpy(pretraining_windows(data.known, config.length, first))
         if held_out is not None:  # no event of a held-out window, whatever the cut
-            windows = windows[~torch.isin(windows, held_out[held_out >= 0]).any(-1)]
+            gone = held_out[held_out >= 0].to(windows.device)
+            windows = windows[~torch.isin(windows, gone).any(-1)]
         return len(windows)
 
     def loss(model: Encoder, index: Tensor) -> Tensor:
@@ -185,8 +189,10 @@ def encode(
 ) -> dict[str, Samples]:
     """Samples of some parts (default all) with vectors for events, in memory: Eq. 6, and h_t.
 
-    Only what surrounds rows that some target of these parts retrieved is encoded; other lines are zero.
-    A store of all rows that outlives the process is :mod:`workbench.lab.datastore`.
+    Only what surrounds rows that some target of these parts retrieved is encoded. The other lines are there
+    too, and zero: neighbours are row numbers of the retrieval set, so its R lines are held on the device
+    (about 10 MB a side for 100,000 rows). A store that outlives the process and is read from disk is
+    :mod:`workbench.lab.datastore`.
     """
     parts = tuple(data.samples) if parts is None else parts
     some, training = data.samples[parts[0]], encoder.training
@@ -291,7 +297,10 @@ def lift(
         encoder, _ = pretrain(data, config, seed, recipe)
     else:
         encoder = fresh_encoder(data, config, seed)
-    if recipe.start == "joint":
+    if recipe.start == "history first":
+        encoder = train_jointly(data, encoder, replace(config, context="none"), seed, recipe)[0].encoder
+        choose_probes(encoder, data, seed)
+    if recipe.start in ("joint", "history first"):
         model, fitted = train_jointly(data, encoder, config, seed, recipe)
         return model, encode(data, model.encoder), fitted
     samples = encode(data, encoder)

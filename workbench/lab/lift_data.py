@@ -46,7 +46,7 @@ class LIFTData:
     """A split log as LIFT needs it.
 
     samples : part -> samples with the K neighbours; known : histories of the retrieval set; windows :
-    (n, L) of S_pretrain.
+    (n, L) of S_pretrain, on the CPU.
     """
 
     log: Interactions

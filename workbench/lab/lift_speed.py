@@ -16,11 +16,13 @@ those of the start, as no time depends on them. ``workbench bench lift`` keeps t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -234,6 +236,35 @@ SIZES = {
 
 def measurements(size: str) -> Iterator[Measurement]:
     """The rows of ``workbench bench lift``; ``size`` is one of SIZES."""
+    with _cases(size) as (how, logs, case):
+        yield from _filled([*(case(log=log) for log in logs), case(REMEDIED)], how)
+        yield from _beside_peers(case, how)
+        for knob, setting, timing in _growing(case, logs, how):
+            peer = "BERT4Rec" if knob == "L" else "RIM"
+            what = "search and predict" if knob == "R" else "predict"
+            for own in timing.keys() - {peer}:
+                label = "" if own == "LIFT" else f", {own}"
+                yield _row(f"{what}{label}, {knob}={setting:,}", timing[own], peer, timing[peer])
+        yield from _pretrained(case(), how)
+
+
+def growth(size: str) -> pd.DataFrame:
+    """Seconds a batch as K, L and the retrieval set grow: columns knob, setting, system, seconds."""
+    with _cases(size) as (how, logs, case):
+        return pd.DataFrame(
+            [
+                (knob, setting, system, seconds)
+                for knob, setting, timing in _growing(case, logs, how)
+                for system, one in timing.items()
+                for seconds in one.seconds
+            ],
+            columns=["knob", "setting", "system", "seconds"],
+        )
+
+
+@contextmanager
+def _cases(size: str) -> Iterator[tuple[Size, Sequence[Interactions], Callable[..., Case]]]:
+    """Worlds of growing size, what makes a case of one, and one thread meanwhile."""
     how, threads = SIZES[size], torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -243,10 +274,7 @@ def measurements(size: str) -> Iterator[Measurement]:
             def case(config: LIFTConfig = LITERAL, log: Interactions = logs[-1], **changes: object) -> Case:
                 return Case.of(log, None, replace(config, **changes), Path(folder))
 
-            yield from _filled([*(case(log=log) for log in logs), case(REMEDIED)], how)
-            yield from _beside_peers(case, how)
-            yield from _growing(case, logs, how)
-            yield from _pretrained(case(), how)
+            yield how, logs, case
     finally:
         torch.set_num_threads(threads)
 
@@ -278,24 +306,20 @@ def _beside_peers(case: Callable[..., Case], how: Size) -> Iterator[Measurement]
         yield _row(f"{_kind(ours)}predict, K={LIFTS_K}", timing["LIFT"], f"RIM, K={RIMS_K}", timing["RIM"])
 
 
-def _growing(case: Callable[..., Case], logs: Sequence[Interactions], how: Size) -> Iterator[Measurement]:
+def _growing(
+    case: Callable[..., Case], logs: Sequence[Interactions], how: Size
+) -> Iterator[tuple[str, int, dict[str, Timing]]]:
     """A batch with other K, L and R, each beside a peer that grows with it."""
     for k in how.ks:
         grown = case(k=k)
-        timing = _timed({name: grown.predictors[name] for name in ("LIFT", "RIM")}, grown, how)
-        yield _row(f"predict, K={k}", timing["LIFT"], "RIM", timing["RIM"])
+        yield "K", k, _timed({name: grown.predictors[name] for name in ("LIFT", "RIM")}, grown, how)
     for length in how.lengths:
         grown = case(log=logs[0], length=length)
-        timing = _timed(
-            {name: grown.predictors[name] for name in ("LIFT", "h_t online", "BERT4Rec")}, grown, how
-        )
-        for own, label in (("LIFT", ""), ("h_t online", ", h_t online")):
-            yield _row(f"predict{label}, L={length}", timing[own], "BERT4Rec", timing["BERT4Rec"])
+        systems = {name: grown.predictors[name] for name in ("LIFT", "h_t online", "BERT4Rec")}
+        yield "L", length, _timed(systems, grown, how)
     for log in logs:
         grown = case(log=log)
-        timing = _timed(grown.searchers, grown, how)
-        name = f"search and predict, R={len(grown.plain.past):,}"
-        yield _row(name, timing["LIFT"], "RIM", timing["RIM"])
+        yield "R", len(grown.plain.past), _timed(grown.searchers, grown, how)
 
 
 def _pretrained(case: Case, how: Size) -> Iterator[Measurement]:

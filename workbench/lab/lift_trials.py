@@ -3,9 +3,8 @@
 ``workbench measure lift_contexts`` runs what is missing. A trial's configuration is complete: every knob of
 :class:`LIFTConfig` and :class:`Recipe`, the world's knobs and how many rows are used.
 
-Real data at interactive size: the whole retrieval set, but targets drawn from the train, validation and test
-parts (the same for every variant and seed); networks without retrieval learn from the latest ``rows`` rows
-of retrieval and train set.
+A log of clicks alone gets unclicked rows (:mod:`workbench.data.sampled_log`). They are part of the data: the
+same ones for every variant and seed.
 """
 
 from __future__ import annotations
@@ -19,130 +18,118 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from torch import nn
 
-from workbench.baselines.ctr import CTR
-from workbench.baselines.tabular import GBDT
 from workbench.data import load
 from workbench.data.interactions import Interactions
+from workbench.data.sampled_log import with_sampled_negatives
+from workbench.data.some_users import some_users
 from workbench.data.splits import TimeSplit, global_time_split
 from workbench.data.world import World, best_reachable, make_world
 from workbench.errors import ConfigError, unknown
-from workbench.lab.lift import Recipe, encode, fresh_encoder, lift, made, pretrain, train_predictor
+from workbench.lab.lift import Recipe, encode, fresh_encoder, lift, pretrain, train_predictor
+from workbench.lab.lift_baselines import baseline
 from workbench.lab.lift_data import LIFTData
+from workbench.lab.lift_settings import EXPERIMENTS, SETTINGS
 from workbench.lab.metrics import auc, log_loss
 from workbench.lab.places import places
-from workbench.lab.samples import Samples, targets_only
+from workbench.lab.samples import Samples
 from workbench.lab.store import Trial
-from workbench.lab.training import Fit, click_loss, click_score, fit, predict
+from workbench.lab.training import Fit, predict
 from workbench.methods.lift import Encoder
 from workbench.methods.lift_config import REMEDIES, LIFTConfig
+from workbench.methods.retrieval import IDF_RULES
 
-# What is set for all variants on a data set; what a variant changes goes on top.
-WORLD = {"targets": None, "rows": None, "succession": 1.0, "shift": True, "pretrain_epochs": 60}
-REAL = {"targets": 30_000, "rows": 200_000, "shift": True, "pretrain_epochs": 6, "pretrain_batch": 128}
-TINY = {  # for tests: the numbers mean nothing
-    "targets": 200, "rows": 300, "width": 2, "size": 8, "heads": 2, "layers": 1, "probes": 4,
-    "k": 4, "length": 8, "pretrain_epochs": 2, "epochs": 2,
-}  # fmt: skip
-SETTINGS: dict[str, dict[str, object]] = {
-    "world:small": WORLD,
-    "world:tiny": {**WORLD, **TINY},
-    "ml-1m": REAL,
-}
-LITERAL = {
-    "represent": "last", "neighbor_label": "none", "match": False, "reverse_future": False, "shift": False,
-}  # fmt: skip
-JOINT = {"start": "joint", "batch": 128, "lr": 1e-3, "epochs": 12, "patience": 4}
+# Readings of the paper that concern the data (ambiguities L3, L2, L14), and the fields a network reads (None:
+# all but the user). A configuration names one where it differs from these: older results keep their keys.
+READINGS = {"idf": "clipped", "same_user": False, "freeze": False, "fields": None}
 VERSION = 2  # of what LIFT computes from a configuration; goes up when the same one gives other numbers
-NETWORK = {"batch": 1024, "lr": 2e-3, "epochs": 8, "patience": 2}
-
-EXPERIMENTS: dict[str, dict[str, dict[str, object]]] = {
-    # which part of the contexts is seen: Table 5, and the picture of the gain
-    # ("history 2L": in the future's place the L events before the history, for a control of equal size)
-    "lift_contexts": {
-        "no context": {"context": "none"},
-        "history": {"context": "history"},
-        "history 2L": {"second": "earlier history"},
-        "future": {"context": "future"},
-        "future and history": {},
-    },
-    # each remedy taken away alone, then the paper's literal form
-    "lift_remedies": {
-        "LIFT": {},
-        "final state": {"represent": "last"},
-        "mean state": {"represent": "mean"},
-        "target not asked about": {"represent": "probes"},
-        "no neighbour's label": {"neighbor_label": "none"},
-        "label in the key": {"neighbor_label": "key"},
-        "no match": {"match": False},
-        "future not reversed": {"reverse_future": False},
-        "windows not shifted": {"shift": False},
-        "literal": LITERAL,
-        "literal, no context": {**LITERAL, "context": "none"},
-        "encoder not trained": {"start": "random"},
-        "equal weights": {"attention": "mean"},
-    },
-    "lift_table2": {
-        **{name: {"model": name, **NETWORK} for name in ("GBDT", *CTR)},
-        "BERT4Rec": {"model": "BERT4Rec", **NETWORK, "epochs": 3},  # its two passes take ten times DIN's one
-        "LIFT w/o pretrain": JOINT,
-        "LIFT": {},
-        "LIFT literal w/o pretrain": {**LITERAL, **JOINT},
-        "LIFT literal": LITERAL,
-    },
-    "lift_table4": {
-        f"{kind}{' (p)' if pretrained else ''}": {"encoder": kind, **({} if pretrained else JOINT)}
-        for kind in ("rnn", "encoder", "decoder")
-        for pretrained in (False, True)
-    },
-    "lift_fig4": {str(ratio): {"mask_ratio": ratio} for ratio in ("last", 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)},
-    "lift_fig7": {
-        **{f"K = {k}": {"k": k} for k in (1, 2, 5, 10, 20, 40)},
-        # as many steps whatever the length of a window
-        **{f"L = {n}": {"length": n, "pretrain_batch": 1280 // n} for n in (5, 10, 20, 40)},
-    },
-}
+SHOWN = ("auc", "logloss")  # of what a trial measures
 _MODEL = {f.name for f in fields(LIFTConfig)}
 _RECIPE = {f.name for f in fields(Recipe)}
+_TRAINING = _RECIPE - {"start", "shift"}  # how long and how fast
 
 
 def trials(
-    experiment: str, dataset: str = "world:small", seeds: Sequence[int] = range(5), **settings
+    experiment: str,
+    dataset: str = "world:small",
+    seeds: Sequence[int] = range(5),
+    variants: Sequence[str] | None = None,
+    **settings,
 ) -> list[Trial]:
-    """The trials of an experiment on a data set, those that share an encoder next to each other.
+    """The trials of an experiment on a data set, those of a seed next to each other: they share much.
 
-    settings : on top of the data set's, such as ``succession=0.0``. Raises ConfigError for a name or a
-    setting that is not known, and for values that make no sense, before any work.
+    variants : some of the experiment's, default all. settings : on top of the data set's, such as
+    ``succession=0.0`` or one of READINGS. They hold for every variant: what a variant says of epochs, batches
+    and learning rates gives way, and a setting that contradicts what a variant is, is refused.
+
+    Raises ConfigError for a name or a setting that is not known, and for values that make no sense, before
+    any work.
     """
     if experiment not in EXPERIMENTS:
         raise unknown("experiment", experiment, EXPERIMENTS)
     if dataset not in SETTINGS:
         raise unknown("data set with settings for LIFT", dataset, SETTINGS)
-    base = {"model": "LIFT", "second": "future", "version": VERSION}
-    base |= {**asdict(replace(LIFTConfig(), **REMEDIES)), **asdict(Recipe())}
+    known = EXPERIMENTS[experiment]
+    for variant in variants or ():
+        if variant not in known:
+            raise unknown("variant", variant, known)
+    may_be_set = _MODEL | _RECIPE | set(SETTINGS[dataset]) | set(READINGS) | {"second"}
+    for name in settings:
+        if name not in may_be_set:
+            raise unknown("setting", name, may_be_set)
+    configs = {
+        variant: _config(dataset, variant, changes, settings)
+        for variant, changes in known.items()
+        if variants is None or variant in variants
+    }
+    drawn = _drawn({**SETTINGS[dataset], **settings})
     result = []
     for seed in seeds:
-        for variant, changes in EXPERIMENTS[experiment].items():
-            config = {**base, **SETTINGS[dataset], **settings, **changes}
-            for name in settings:
-                if name not in _MODEL | _RECIPE | set(SETTINGS[dataset]) | {"second"}:
-                    raise unknown("setting", name, _MODEL | _RECIPE | set(SETTINGS[dataset]))
-            _of(LIFTConfig, config), _of(Recipe, config)
-            log, _, _ = _log(dataset, seed, config.get("succession"))
-            config["hidden"] = list(config["hidden"])
-            if config["model"] != "LIFT":
-                del config["second"], config["version"]
-            if "succession" in config:
-                config["succession"] = float(config["succession"])
-            result.append(Trial(variant, dataset, log.fingerprint, seed, config))
+        fingerprint, columns = _about(dataset, seed, *drawn)
+        for field in settings.get("fields") or ():
+            if field not in columns:
+                raise unknown("field", field, columns)
+        result += [Trial(variant, dataset, fingerprint, seed, dict(c)) for variant, c in configs.items()]
     return result
 
 
+def _config(
+    dataset: str, variant: str, changes: Mapping[str, object], settings: Mapping[str, object]
+) -> dict[str, object]:
+    """All there is to know of a variant, as plain JSON values."""
+    for name in (changes.keys() & settings.keys()) - _TRAINING:
+        if settings[name] != changes[name]:
+            what = f"{variant!r} has {name} = {changes[name]!r}, or it would be another variant"
+            raise ConfigError(f"{what}: leave it out, or do not ask for {settings[name]!r}")
+    base = {"model": "LIFT", "second": "future", "version": VERSION}
+    base |= {**asdict(replace(LIFTConfig(), **REMEDIES)), **asdict(Recipe()), **READINGS}
+    config = {**base, **SETTINGS[dataset], **changes, **settings}
+    _of(LIFTConfig, config), _of(Recipe, config)
+    _refuse_readings(**{name: config[name] for name in READINGS})
+    config["hidden"] = list(config["hidden"])
+    if config["model"] != "LIFT":
+        del config["second"], config["version"]
+    if "succession" in config:
+        config["succession"] = float(config["succession"])
+    return {name: value for name, value in config.items() if name not in READINGS or value != READINGS[name]}
+
+
+def _refuse_readings(idf: str, same_user: bool, freeze: bool, fields: list[str] | None) -> None:
+    if idf not in IDF_RULES:
+        raise unknown("IDF rule", idf, IDF_RULES)
+    for name, value in (("same_user", same_user), ("freeze", freeze)):
+        if not isinstance(value, bool):
+            raise ConfigError(f"{name} is True or False, not {value!r}")
+    if fields is not None and not (isinstance(fields, list) and fields and len(set(fields)) == len(fields)):
+        raise ConfigError(f'fields is a list of names, such as ["item", "user"], not {fields!r}')
+
+
 def typed(
-    experiment: str, dataset: str, seeds: str, variants: str | None, settings: Sequence[str]
+    experiment: str, dataset: str, seeds: str, variants: str | None, settings: Sequence[str], trials=trials
 ) -> list[Trial]:
-    """:func:`trials` from words as a command line has them: seeds "0-4" or "3", settings "name=value".
+    """Trials from words as a command line has them: seeds "0-4" or "3", settings "name=value".
+
+    trials : what makes them, :func:`trials` or one of another module that is called alike.
 
     Raises ConfigError for words that do not say what they should, and for an unknown variant.
     """
@@ -155,14 +142,8 @@ def typed(
         if not equals:
             raise ConfigError(f"a setting is a name and a value, as in succession=0, not {setting!r}")
         given[name] = _value(value)
-    asked = trials(experiment, dataset, range(int(first), int(last or first) + 1), **given)
-    if variants is None:
-        return asked
-    wanted = variants.split(",")
-    for name in wanted:
-        if name not in EXPERIMENTS[experiment]:
-            raise unknown("variant", name, EXPERIMENTS[experiment])
-    return [trial for trial in asked if trial.variant in wanted]
+    wanted = None if variants is None else variants.split(",")
+    return trials(experiment, dataset, range(int(first), int(last or first) + 1), wanted, **given)
 
 
 def _value(text: str) -> object:
@@ -176,11 +157,11 @@ def _value(text: str) -> object:
 def measure(trial: Trial) -> dict[str, float]:
     """AUC and LogLoss on the test targets; in the world also on step rows, and the ceiling of p*."""
     config, seed = dict(trial.config), trial.seed
-    log, _, world = _log(trial.dataset, seed, config.get("succession"))
+    log, _, world = _log(trial.dataset, seed, *_drawn(config))
     if config["model"] == "LIFT":
         probability, test, fitted = _lift(trial.dataset, config, seed)
     else:
-        probability, test, fitted = _baseline(trial.dataset, config, seed)
+        probability, test, fitted = baseline(_data(trial.dataset, seed, *_key(config)), config, seed)
     rows = test.rows.cpu().numpy()
     label = log.label[rows]
     result = {"auc": auc(label, probability), "logloss": log_loss(label, probability)}
@@ -204,21 +185,46 @@ def _of(kind: type, config: Mapping[str, object]):
     return kind(**mine)
 
 
+def _drawn(config: Mapping[str, object]) -> tuple[float | None, int | None]:
+    """What a log depends on, besides data set and seed."""
+    return config.get("succession"), config.get("users")
+
+
 @lru_cache(maxsize=2)
-def _log(dataset: str, seed: int, succession: float | None) -> tuple[Interactions, TimeSplit, World | None]:
+def _log(
+    dataset: str, seed: int, succession: float | None, users: int | None = None
+) -> tuple[Interactions, TimeSplit, World | None]:
     if dataset.startswith("world"):
         world = make_world(dataset.partition(":")[2] or "small", seed, succession=succession)
         return world.interactions, global_time_split(world.interactions), world
     log = load(dataset)
+    if users is not None:
+        log = some_users(log, users)
+    if log.label.all():
+        log = with_sampled_negatives(log)
     return log, global_time_split(log), None
+
+
+@lru_cache(maxsize=1000)
+def _about(dataset: str, seed: int, *drawn: float | None) -> tuple[str, tuple[str, ...]]:
+    """Fingerprint and fields of a log: to ask for them again costs nothing, and keeps no log in memory."""
+    log, _, _ = _log(dataset, seed, *drawn)
+    return log.fingerprint, log.fields
 
 
 @lru_cache(maxsize=2)
 def _data(
-    dataset: str, seed: int, succession: float | None, k: int, length: int, targets: int | None
+    dataset: str,
+    seed: int,
+    succession: float | None,
+    k: int,
+    length: int,
+    targets: int | None,
+    users: int | None = None,
+    readings: tuple[tuple[str, object], ...] = (),
 ) -> LIFTData:
-    log, split, _ = _log(dataset, seed, succession)
-    data = LIFTData.of(log, split, LIFTConfig(k=k, length=length))
+    log, split, _ = _log(dataset, seed, succession, users)
+    data = LIFTData.of(log, split, LIFTConfig(k=k, length=length), **dict(readings))
     if targets is None:
         return data
     generator = np.random.default_rng(0)  # the same targets whatever the seed
@@ -230,7 +236,10 @@ def _data(
 
 
 def _key(config: Mapping[str, object]) -> tuple:
-    return tuple(config.get(name) for name in ("succession", "k", "length", "targets"))
+    """What data are made of: the arguments of _data, after data set and seed."""
+    readings = ((n, tuple(v) if n == "fields" else v) for n, v in config.items() if n in READINGS)
+    names = ("succession", "k", "length", "targets", "users")
+    return *(config.get(name) for name in names), tuple(readings)
 
 
 # What the predictor alone reads: an encoder does not depend on it.
@@ -244,7 +253,7 @@ _PREDICTOR = {
 def _lift(dataset: str, config: Mapping[str, object], seed: int) -> tuple[np.ndarray, Samples, Fit]:
     method, recipe = _of(LIFTConfig, config), _of(Recipe, config)
     data = _data(dataset, seed, *_key(config))
-    if recipe.start == "joint":
+    if recipe.start in ("joint", "history first"):
         model, samples, fitted = lift(data, method, seed, recipe)
     else:
         alone = replace(method, **_PREDICTOR)
@@ -270,6 +279,7 @@ def _encoded(
     same = replace(config, k=1, represent="last", reverse_future=False)
     how = [data.log.fingerprint, asdict(same), recipe.pretrain_epochs, recipe.pretrain_batch,
            recipe.pretrain_lr, recipe.shift, VERSION, seed]  # fmt: skip
+    how += [value for name, value in key[-1] if name == "fields"]
     name = hashlib.sha256(json.dumps(how).encode()).hexdigest()[:16]
     checkpoint = places().results.parent / "encoders" / f"{name}.safetensors"
     encoder, _ = pretrain(data, config, seed, recipe, checkpoint=checkpoint)
@@ -281,60 +291,3 @@ def _with_earlier(data: LIFTData, length: int) -> LIFTData:
     past = next(iter(data.samples.values())).past
     earlier = replace(past, stop=torch.maximum(past.start, past.stop - length))
     return replace(data, samples={part: replace(s, future=earlier) for part, s in data.samples.items()})
-
-
-def _baseline(
-    dataset: str, config: Mapping[str, object], seed: int
-) -> tuple[np.ndarray, Samples, Fit | None]:
-    """A model of Table 2: RIM on the train part, the others on retrieval and train part together."""
-    data = _data(dataset, seed, *_key(config))
-    parts = data.samples
-    if config["model"] != "RIM":
-        parts = {part: _own(data, rows.rows.cpu().numpy(), config) for part, rows in parts.items()}
-        latest = np.arange(0, data.split.train.stop)[-(config["rows"] or 0) :]
-        parts["train"] = _own(data, latest, config)
-    if config["model"] == "GBDT":
-        return _boosted(data, parts), parts["test"], None
-    options = {"length": config["length"]} if config["model"] == "BERT4Rec" else {}
-    model = made(lambda: CTR[config["model"]](data.table.sizes, **options), seed)
-    fitted = fit(
-        model, _click_loss(model, parts["train"]), len(parts["train"]), seed=seed,
-        **{name: config[name] for name in ("epochs", "batch", "lr", "weight_decay", "patience")},
-        score=click_score(parts["validation"]),
-    )  # fmt: skip
-    return predict(model, parts["test"]), parts["test"], fitted
-
-
-def _own(data: LIFTData, rows: np.ndarray, config: Mapping[str, object]) -> Samples:
-    """Targets with their own history alone, and what the model's search finds in it."""
-    search = "bm25" if config["model"] == "UBR" else "category"
-    found = config["length"] if config["model"] in ("SIM", "UBR") else None
-    counted = data.split.retrieval.stop
-    return targets_only(
-        data.log, rows, config["length"], found=found, search=search, counted=counted, table=data.table
-    )
-
-
-def _click_loss(model: nn.Module, samples: Samples):
-    """Cross-entropy, and what DIEN and BERT4Rec train on beside it."""
-    plain = click_loss(samples)
-    if not hasattr(model, "auxiliary_loss"):
-        return plain
-
-    def loss(model: nn.Module, index: torch.Tensor) -> torch.Tensor:
-        return plain(model, index) + model.auxiliary_loss(samples.batch(index, model.needs))
-
-    return loss
-
-
-def _boosted(data: LIFTData, parts: Mapping[str, Samples]) -> np.ndarray:
-    codes, label, time = data.table.codes.cpu().numpy(), data.log.label, data.log.timestamp
-
-    def rows(part: str) -> np.ndarray:
-        return parts[part].rows.cpu().numpy()
-
-    told = {
-        part: (codes[rows(part)], label[rows(part)], time[rows(part)]) for part in ("train", "validation")
-    }
-    model = GBDT(data.table.sizes).fit(*told["train"], validation=told["validation"])
-    return 1 / (1 + np.exp(-model.logits(codes[rows("test")], time[rows("test")])))

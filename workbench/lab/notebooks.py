@@ -202,7 +202,8 @@ def cleaned(nb: NotebookNode, name: str) -> NotebookNode:
     """A copy of an executed notebook that can be committed: outputs stay, the run's traces go.
 
     Gone are injected parameters, widget views and their state, timing metadata and the Python
-    version; execution counts become 1, 2, 3, …
+    version; execution counts become 1, 2, 3, … Of a widget that leaves a picture the picture stays,
+    for readers of a page that no kernel answers.
 
     Raises ConfigError naming the cell for an error output, an absolute path in an output, and for a
     notebook of more than 1 MB: those the author has to mend.
@@ -219,6 +220,9 @@ def cleaned(nb: NotebookNode, name: str) -> NotebookNode:
     for n, cell in code_cells(nb):
         count += cell.execution_count is not None
         cell.execution_count = None if cell.execution_count is None else count
+        for out in cell.outputs:
+            if WIDGET_VIEW in (data := out.get("data", {})) and "image/png" in data:
+                del data[WIDGET_VIEW]
         cell.outputs = [out for out in cell.outputs if WIDGET_VIEW not in out.get("data", {})]
         for out in cell.outputs:
             if "execution_count" in out:

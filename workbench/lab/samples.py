@@ -73,14 +73,22 @@ class Samples:
 
     def some(self, index: np.ndarray) -> Samples:
         """Only the targets at these positions; what surrounds the retrieval set's rows stays whole."""
-        index = torch.from_numpy(np.asarray(index)).to(self.table.device)
+        index = np.asarray(index)  # fits arrays, and tensors on any device
         history = replace(self.history, start=self.history.start[index], stop=self.history.stop[index])
         lines = {k: v[index] for k in ("found", "neighbours", "own") if (v := getattr(self, k)) is not None}
         return replace(self, rows=self.rows[index], history=history, **lines)
 
     def resized(self, length: int) -> Samples:
-        """The same samples with windows of another L: no search, no copy."""
+        """The same samples with windows of another L: no search, no copy.
+
+        Raises ConfigError for samples that are :meth:`encoded`: their vectors are of the old windows.
+        """
         _refuse_size("L", length)
+        if any(values is not None for values in (self.own, self.encoded_past, self.encoded_future)):
+            raise ConfigError(
+                f"these samples hold vectors of windows of {self.history.length} events: choose L before "
+                "encoding them"
+            )
         windows = {name: getattr(self, name) for name in ("history", "past", "future")}
         return replace(self, **{k: w and replace(w, length=length) for k, w in windows.items()})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -189,7 +190,7 @@ def believed(lines: Timelines, weights: np.ndarray, chosen: int) -> Figure:
         row = 72 * (height - 2.03) / (count + 1.5)
         draw_lines(axes, _reordered(lines, order), lines.past.shape[1], row)
         axes.set_ylim(count + 0.7, -0.8)
-        _bars(bars, mine[order], order)
+        _bars(bars, mine[order], order, row)
         everyone = figure.add_subplot(heat[0])
         _heat(everyone, weights, chosen)
         everyone.set(xlabel="neighbour, by match", ylabel=f"{len(weights)} targets")
@@ -220,17 +221,22 @@ def _reordered(lines: Timelines, order: np.ndarray) -> Timelines:
     )  # fmt: skip
 
 
-def _bars(axes: Axes, weights: np.ndarray, order: np.ndarray) -> None:
-    """Each neighbour's attention, and which match it was."""
+def _bars(axes: Axes, weights: np.ndarray, order: np.ndarray, row: float) -> None:
+    """Each neighbour's attention, and which match it was; lines are ``row`` points apart.
+
+    Where they are too close to be read, only every second (third, ...) line is labelled.
+    """
     y = np.arange(1, len(weights) + 1)
     axes.barh(y, weights, height=0.62, color=style.TARGET, alpha=0.85, lw=0)
     axes.vlines(1 / len(weights), 0.45, len(weights) + 0.5, color=style.INK, lw=1, ls=":")
-    axes.text(1 / len(weights), 0.35, "equal\nshares", ha="center", va="bottom", fontsize=8.5)
-    for line, (weight, rank) in enumerate(zip(weights, order, strict=True), start=1):
+    axes.text(1 / len(weights), len(weights) + 0.6, "equal\nshares", va="top", fontsize=8.5)
+    font = max(6.0, min(9.0, 0.72 * row))
+    every = math.ceil(1.15 * font / row)
+    for line, weight, rank in list(zip(y, weights, order, strict=True))[::every]:
         axes.annotate(f"{weight:.0%}", (weight, line), (4, 0), textcoords="offset points", va="center",
-                      fontsize=9, bbox={"color": "white", "pad": 0.6})  # fmt: skip
-        axes.text(1.0, line, f"match {rank + 1}", va="center", ha="right", fontsize=8.5, color=style.MUTED,
-                  transform=axes.get_yaxis_transform())  # fmt: skip
+                      fontsize=font, bbox={"color": "white", "pad": 0.6})  # fmt: skip
+        axes.text(1.0, line, f"match {rank + 1}", va="center", ha="right", fontsize=font,
+                  color=style.MUTED, transform=axes.get_yaxis_transform())  # fmt: skip
     axes.set_xlim(0, 2.4 * max(weights.max(), 1.5 / len(weights)))
     axes.axis("off")
     axes.annotate("attention", (0, 1), (2, 0), xycoords="axes fraction", textcoords="offset points",
@@ -241,7 +247,8 @@ def _heat(axes: Axes, weights: np.ndarray, chosen: int | None) -> object:
     """The weights as a heatmap, one row outlined; returns the image, for a colour bar."""
     neighbours = weights.shape[1]
     image = axes.imshow(weights, cmap=BELIEF, vmin=0, aspect="auto", interpolation="nearest")
-    axes.set_xticks([0, neighbours - 1], ["1", str(neighbours)])
+    ends = sorted({1, neighbours})
+    axes.set_xticks([end - 1 for end in ends], ends)
     axes.set_yticks([])
     axes.spines[["left", "bottom"]].set_visible(False)
     axes.tick_params(bottom=False)

@@ -42,7 +42,8 @@ class Questions:
         self.events = replace(samples, own=None, encoded_past=None, encoded_future=None)
         self.rows = samples.rows.cpu().numpy()
         most = min(MOST, len(retriever.index))
-        self._near = torch.from_numpy(retriever.retrieve(self.rows, most, 1).rows)  # (n, most)
+        near = torch.from_numpy(retriever.retrieve(self.rows, most, 1).rows)
+        self._near = near.to(samples.table.device)  # (n, most)
 
     def ask(
         self, target: int, k: int, length: int, reads: str, sharpness: float = 1.0
@@ -64,9 +65,11 @@ class Questions:
         return self._answer(some.batch(torch.arange(len(some)), self.model.needs), sharpness)[1]
 
     def _answer(self, sample: Sample, sharpness: float) -> tuple[Tensor, Tensor]:
+        """Logits and attention, on the CPU: they are for the page."""
         with torch.no_grad():
             scaled = {"predictor.W": self.model.predictor.W * sharpness}
-            return functional_call(self.model, scaled, (sample,), {"return_weights": True})
+            answered = functional_call(self.model, scaled, (sample,), {"return_weights": True})
+            return answered[0].cpu(), answered[1].cpu()
 
 
 def without(sample: Sample, reads: str) -> Sample:

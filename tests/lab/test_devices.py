@@ -1,0 +1,113 @@
+"""On another device than the CPU: nothing is mixed up, and the numbers are the same."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from elsewhere import FAR, HERE, Elsewhere, fabric, is_far
+
+from workbench.data.splits import global_time_split
+from workbench.data.world import make_world
+from workbench.lab.datastore import Datastore
+from workbench.lab.lift import Recipe, encode, fresh_encoder, lift, pretrain, train_predictor
+from workbench.lab.lift_data import LIFTData
+from workbench.lab.training import predict
+from workbench.methods.lift_config import REMEDIES, LIFTConfig
+
+LITERAL = LIFTConfig(length=6, k=3, width=2, size=8, heads=2, layers=1, probes=3, hidden=(8,))
+REMEDIED = replace(LITERAL, **REMEDIES)
+SHORT = Recipe(pretrain_epochs=1, epochs=1, batch=128, shift=True)
+
+
+@pytest.fixture(autouse=True)
+def nowhere_to_train(monkeypatch):
+    monkeypatch.setattr("workbench.lab.training._single_process", fabric)
+    monkeypatch.setattr("workbench.lab.lift.SEQUENCES", 50)
+
+
+def made(device: torch.device) -> LIFTData:
+    log = make_world("tiny", 0).interactions
+    data = LIFTData.of(log, global_time_split(log), LITERAL, device=device)
+    some = {part: samples.some(np.arange(0, len(samples), 8)) for part, samples in data.samples.items()}
+    return replace(data, samples=some, windows=data.windows[:100])
+
+
+def on_both(compute):
+    """What is computed here, and what is computed elsewhere."""
+    here = compute(made(HERE))
+    with Elsewhere():
+        data = made(FAR)
+        assert data.table.device == FAR
+        return here, compute(data)
+
+
+def test_the_pretended_device_refuses_what_a_gpu_refuses():
+    with Elsewhere():
+        here, far = torch.arange(3), torch.arange(3, device=FAR)
+        assert far.device == FAR == (far + torch.tensor(1)).device == here.to(far).device == far[here].device
+        assert here.device == HERE == far.cpu().device == here.to(torch.float32).device
+        assert torch.nn.Linear(1, 1).to(FAR).weight.device == FAR
+        for mixed in (
+            lambda: here + far,
+            lambda: torch.cat([here, far]),
+            lambda: here[far],
+            lambda: torch.isin(here, far),
+            lambda: far.index_select(0, here),
+            lambda: far.numpy(),
+            lambda: np.arange(3)[far],
+            lambda: torch.rand(2, generator=torch.Generator(), device=FAR),
+        ):
+            with pytest.raises((RuntimeError, TypeError), match=r"device|numpy|cpu|CPU"):
+                mixed()
+
+
+@pytest.mark.parametrize("start", ["pretrained", "joint", "history first"])
+@pytest.mark.parametrize("config", [LITERAL, REMEDIED])
+def test_all_of_lift(config, start):
+    def compute(data):
+        model, samples, _ = lift(data, config, 0, replace(SHORT, start=start))
+        return predict(model, samples["test"])
+
+    here, far = on_both(compute)
+    assert np.array_equal(here, far)
+
+
+@pytest.mark.parametrize("kind", ["encoder", "rnn"])
+def test_every_kind_of_encoder(kind):
+    def compute(data):
+        encoder = fresh_encoder(data, replace(REMEDIED, encoder=kind), 0).eval()
+        samples = encode(data, encoder, ("test",))["test"]
+        assert is_far(samples.own) == (data.table.device == FAR)
+        return samples.own.cpu().numpy()
+
+    here, far = on_both(compute)
+    assert np.array_equal(here, far)
+
+
+def test_windows_that_are_held_out_may_lie_there():
+    def compute(data):
+        _, fitted = pretrain(data, LITERAL, 0, SHORT, held_out=data.windows[:20].to(data.table.device))
+        return fitted.history[-1]["loss"], fitted.best_score
+
+    here, far = on_both(compute)
+    assert here == far
+
+
+def test_a_datastore_is_built_there_and_read_from_disk(tmp_path):
+    def compute(data):
+        encoder = fresh_encoder(data, LITERAL, 0).eval()
+        store = Datastore.build(encoder, data.table, data.log, data.split, tmp_path / data.table.device.type)
+        values = store.fetch("future", data.samples["test"].neighbours)
+        assert values.device == data.table.device
+        samples = {}
+        for part, some in data.samples.items():
+            own = np.ones((len(some), encoder.own_size), np.float32)
+            samples[part] = some.encoded(own, store.history, store.future).some(np.arange(len(some) - 1))
+            assert len(samples[part].own) == len(some) - 1
+        model, _ = train_predictor(samples, encoder, LITERAL, 0, SHORT)
+        return values.cpu().numpy(), predict(model, samples["test"])
+
+    (stored, said), (far_stored, far_said) = on_both(compute)
+    assert np.array_equal(stored, far_stored)
+    assert np.array_equal(said, far_said)
