@@ -106,7 +106,7 @@ def _gains(axes: Axes, gains: pd.DataFrame, shown: Sequence[str], start: int, fi
         axes.annotate(
             f"future\n{_signed(added['gain'])}\n±{_signed(added['high'] - added['gain'])[1:]}",
             (x, (low + high) / 2), (4, 0), va="center", textcoords="offset points", fontsize=9, weight="bold",
-            color=style.FUTURE_TEXT,
+            color=style.FUTURE_TEXT, bbox={"color": "white", "pad": 0.8},
         )  # fmt: skip
 
 
