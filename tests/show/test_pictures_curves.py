@@ -42,6 +42,8 @@ def test_words_do_not_follow_noise():
     assert shape(curve(level, noise=0.003)) == "rises up to 5, then stays level"
     one = curve({1: 0.7, 5: 0.8})
     assert shape(one[one["seed"] == 0]) == "is best at 5 (one seed)"
+    some = one[(one["seed"] == 0) | (one["setting"] == 5)]  # with one setting nothing can be paired
+    assert shape(some) == "is best at 5 (one seed)"
 
 
 def test_knob_panels_hold_every_seed_and_the_papers_best():

@@ -73,7 +73,7 @@ def _best_ratio(points: pd.DataFrame, metric: str, published: tuple[float, float
     where = "as" if published[0] <= best <= published[1] else "not where"
     said = f"Of {len(means)} ratios, hiding {best:.0%} is best, {where} the paper finds"
     rows = points.rename(columns={"ratio": "setting"})
-    if points["seed"].nunique() < 2:
+    if _seeds(rows) < 2:
         return f"{said} (one seed)"
     level = [ratio for ratio in means.index if ratio not in _worse(rows)]
     if len(level) == 1:
@@ -139,7 +139,7 @@ def shape(rows: pd.DataFrame) -> str:
     """
     means = rows.groupby("setting")["value"].mean()
     best = means.idxmax()
-    if rows["seed"].nunique() < 2:
+    if _seeds(rows) < 2:
         return f"is best at {best:g} (one seed)"
     worse = _worse(rows)
     rises, falls = any(setting < best for setting in worse), any(setting > best for setting in worse)
@@ -153,6 +153,11 @@ def shape(rows: pd.DataFrame) -> str:
             else f"rises up to {level:g}, then stays level"
         )
     return f"falls beyond {best:g}" if falls else "hardly changes"
+
+
+def _seeds(rows: pd.DataFrame) -> int:
+    """How many seeds the setting has that has fewest: with one, nothing can be paired with it."""
+    return int(rows.groupby("setting")["seed"].nunique().min())
 
 
 def _worse(rows: pd.DataFrame) -> list[float]:
