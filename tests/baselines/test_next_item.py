@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from workbench.baselines import next_item
 from workbench.baselines.next_item import FPMC, LOSSES, NARM, TOP_N, GRU4Rec, NextItem, SASRec, TransRec
 from workbench.errors import ConfigError
 
@@ -164,7 +165,10 @@ class TestLosses:
     SEQUENCES = torch.tensor([[1, 2, 4], [3, 1, 0]])
     STEPS = ((1, 2), (2, 4), (3, 1))
 
-    def test_softmax(self) -> None:
+    @pytest.mark.parametrize("at_once", [1, 2, 256])
+    def test_softmax(self, monkeypatch, at_once: int) -> None:
+        """However many steps are computed together."""
+        monkeypatch.setattr(next_item, "AT_ONCE", at_once)
         expected = 0.0
         for last, following in self.STEPS:
             total = sum(math.exp(given_score(last, item)) for item in range(1, 5))

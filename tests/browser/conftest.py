@@ -11,6 +11,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
@@ -37,11 +38,18 @@ def chromium() -> str:
 
 @pytest.fixture
 def jupyterlab(tmp_path):
-    """The address of a JupyterLab that serves a copy of the lessons."""
+    """The address of a JupyterLab that serves a copy of the lessons.
+
+    Without the committed outputs: their words would look like those of a lesson that has just run.
+    """
     folder = tmp_path / "notebooks"
     folder.mkdir()
-    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
-        shutil.copy(notebook, folder)
+    for lesson in (ROOT / "notebooks").glob("*.ipynb"):
+        nb = nbformat.read(lesson, 4)
+        for cell in nb.cells:
+            if cell.cell_type == "code":
+                cell.update(outputs=[], execution_count=None)
+        nbformat.write(nb, folder / lesson.name)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -83,13 +83,20 @@ class TestNumbers:
     def test_another_seed_gives_others(self, measured) -> None:
         assert measure(one("FPMC", SEED + 1, full=TARGETS)) != measured["FPMC"]
 
-    @pytest.mark.parametrize("variant", ["SASRec", "RIM"])
-    def test_a_longer_training_ends_with_its_best_epoch(self, variant) -> None:
-        """One that goes on when it was best before keeps the numbers of that epoch."""
-        found = measure(one(variant, epochs=12, lr=0.05, patience=12))
-        assert found["best_epoch"] < found["epochs_run"] == 12
-        again = measure(one(variant, epochs=found["best_epoch"], lr=0.05, patience=12))
-        assert {**again, "epochs_run": 12} == found
+    @pytest.mark.parametrize("variant", ["SASRec", "RIM", "LIFT"])
+    def test_the_epoch_that_validation_prefers_is_kept(self, monkeypatch, variant) -> None:
+        """Whatever comes after it: the numbers are those of a training that ends there."""
+
+        def scripted(*_):
+            scores = iter([0.1, 0.9, 0.2, 0.3])
+            return lambda model: next(scores)
+
+        monkeypatch.setattr(topn_trials, "ndcg_score", scripted)
+        monkeypatch.setattr(topn_trials, "list_score", scripted)
+        shorter, longer = (measure(one(variant, epochs=epochs, lr=0.05)) for epochs in (2, 4))
+        assert (longer["best_epoch"], longer["NDCG@10 validation"]) == (2, 0.9)
+        assert longer == {**shorter, "epochs_run": 4}
+        assert measure(one(variant, epochs=4, lr=0.05, patience=1))["epochs_run"] == 3
 
 
 class TestQuestions:
