@@ -192,7 +192,9 @@ def measure(
     experiment: Annotated[str, typer.Argument(help="Such as lift_contexts; a wrong name lists them all.")],
     dataset: Annotated[str, typer.Option(help="The data to measure on.")] = "world:small",
     seeds: Annotated[str, typer.Option(help="First and last seed, as in 0-4.")] = "0-4",
-    variants: Annotated[str | None, typer.Option(help="Separated by commas.", show_default="all")] = None,
+    variants: Annotated[
+        str | None, typer.Option(help="Separated by commas without blanks.", show_default="all")
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A setting for all variants; repeatable."),

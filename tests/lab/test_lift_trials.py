@@ -191,3 +191,8 @@ def test_fewer_targets_are_the_same_for_every_seed():
     assert [len(few.samples[part]) for part in ("train", "validation", "test")] == [100, 25, 100]
     again = lift_trials._data.__wrapped__("world:tiny", 0, 1.0, 5, 4, 100)
     assert few.samples["test"].rows.tolist() == again.samples["test"].rows.tolist()
+
+
+def test_a_name_with_a_comma_in_it_can_be_asked_for():
+    asked = typed("lift_remedies", "world:tiny", "0", "literal,literal, no context", [])
+    assert [trial.variant for trial in asked] == ["literal", "literal, no context"]

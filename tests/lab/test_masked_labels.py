@@ -9,6 +9,7 @@ import torch
 
 from workbench.data.splits import global_time_split
 from workbench.data.world import make_world
+from workbench.errors import ConfigError
 from workbench.lab import masked_labels
 from workbench.lab.lift import Recipe, made, pretrain
 from workbench.lab.lift_data import LIFTData
@@ -166,6 +167,11 @@ def test_a_smaller_start_is_another_training(plain):
 def test_every_ratio_has_its_own_record():
     asked = trials("world:tiny", [0, 1])
     assert len({trial.key(masked_labels.EXPERIMENT) for trial in asked}) == len(asked) == 18
+
+
+def test_a_setting_that_nothing_reads_is_refused():
+    with pytest.raises(ConfigError, match="unknown setting 'epoch'"):
+        trials("world:tiny", [0], epoch=3)
 
 
 def test_curves_are_in_the_order_asked_for():

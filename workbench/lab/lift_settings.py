@@ -65,7 +65,8 @@ EXPERIMENTS: dict[str, dict[str, dict[str, object]]] = {
     },
     "lift_table2": {
         **{name: {"model": name, **NETWORK} for name in ("GBDT", *CTR)},
-        "BERT4Rec": {"model": "BERT4Rec", **NETWORK, "epochs": 3},  # its two passes take ten times DIN's one
+        # small batches: it learns to compare labels late, and its two passes take ten times DIN's one
+        "BERT4Rec": {"model": "BERT4Rec", **NETWORK, "epochs": 12, "batch": 256, "patience": 3},
         "LIFT w/o pretrain": JOINT,
         "LIFT w/o pretrain at once": {**JOINT, "start": "joint"},
         "LIFT": {},

@@ -142,7 +142,7 @@ def typed(
         if not equals:
             raise ConfigError(f"a setting is a name and a value, as in succession=0, not {setting!r}")
         given[name] = _value(value)
-    wanted = None if variants is None else variants.split(",")
+    wanted = None if variants is None else re.split(",(?! )", variants)  # a name may have ", " in it
     return trials(experiment, dataset, range(int(first), int(last or first) + 1), wanted, **given)
 
 

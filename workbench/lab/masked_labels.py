@@ -23,6 +23,7 @@ from workbench.data import load
 from workbench.data.histories import Histories
 from workbench.data.interactions import Interactions
 from workbench.data.splits import TimeSplit, global_time_split
+from workbench.errors import unknown
 from workbench.lab.lift import forget_unseen, fresh_encoder, masked_auc
 from workbench.lab.lift_data import LIFTData, pretraining_windows
 from workbench.lab.lift_trials import VERSION
@@ -121,8 +122,11 @@ def trials(
 ) -> list[Trial]:
     """Every mask ratio; and feature embeddings that start smaller, at the default ratio.
 
-    settings : as in CONFIG, such as ``epochs=60``.
+    settings : as in CONFIG, such as ``epochs=60``; ConfigError for any other.
     """
+    for name in settings:
+        if name not in CONFIG:
+            raise unknown("setting", name, CONFIG)
     changes = {f"ratio {ratio}": {"mask_ratio": ratio} for ratio in ratios}
     changes |= {f"spread {spread}": {"spread": spread} for spread in spreads}
     logs = {seed: load(dataset, seed) for seed in seeds}
