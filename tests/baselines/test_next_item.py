@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from workbench.baselines import next_item
-from workbench.baselines.next_item import FPMC, LOSSES, NARM, TOP_N, GRU4Rec, NextItem, SASRec, TransRec
+from workbench.baselines.next_item import FPMC, NARM, TOP_N, GRU4Rec, SASRec, TransRec
 from workbench.errors import ConfigError
+from workbench.methods import next_item
+from workbench.methods.next_item import LOSSES, NextItem
 
 USERS, ITEMS = 4, 9
 SMALL = {name: {"width": 8} for name in TOP_N} | {"SASRec": {"width": 8, "length": 6}}

@@ -22,8 +22,8 @@ from workbench.lab.ranking import (
     ask,
     joined,
     measured,
-    ndcg_score,
     rank,
+    rank_score,
     sequence_loss,
     training_sequences,
 )
@@ -227,7 +227,7 @@ class TestRanking:
         torch.manual_seed(0)
         model = FPMC(LOG.size("user"), ITEMS, width=4).eval()
         with torch.no_grad():
-            value = ndcg_score(asked, k=3, batch=7)(model)
+            value = rank_score(asked, "NDCG@3", batch=7)(model)
         assert value == pytest.approx(rank_metrics(rank(all_items(model), asked).sampled, (3,))["NDCG@3"])
 
 
@@ -238,7 +238,7 @@ def test_from_log_to_numbers(asked) -> None:
     for epochs in (1, 40, 40):
         torch.manual_seed(0)
         model = FPMC(LOG.size("user"), ITEMS, width=8)
-        how = {"score": ndcg_score(asked), "patience": 40}
+        how = {"score": rank_score(asked), "patience": 40}
         fit(model, sequence_loss(user, sequences), len(user), epochs=epochs, batch=16, lr=0.03, **how)
         found.append(measured(rank(all_items(model), asked)))
     assert found[1] == found[2]

@@ -91,7 +91,7 @@ class TestNumbers:
             scores = iter([0.1, 0.9, 0.2, 0.3])
             return lambda model: next(scores)
 
-        monkeypatch.setattr(topn_trials, "ndcg_score", scripted)
+        monkeypatch.setattr(topn_trials, "rank_score", scripted)
         monkeypatch.setattr(topn_trials, "list_score", scripted)
         shorter, longer = (measure(one(variant, epochs=epochs, lr=0.05)) for epochs in (2, 4))
         assert (longer["best_epoch"], longer["NDCG@10 validation"]) == (2, 0.9)
@@ -115,7 +115,7 @@ class TestQuestions:
             monkeypatch.setattr(topn_trials, name, call)
 
         for name, place in (
-            ("ndcg_score", 0), ("rank", 1), ("list_score", 1), ("rank_lists", 2), ("rank_all", 2)
+            ("rank_score", 0), ("rank", 1), ("list_score", 1), ("rank_lists", 2), ("rank_all", 2)
         ):  # fmt: skip
             spied(name, place)
         return calls
@@ -132,7 +132,7 @@ class TestQuestions:
         for variant, found in answered.items():
             names = [name for name, _ in found]
             clicked = ["list_score", "rank_lists", "rank_all"]
-            assert names == (["ndcg_score", "rank", "rank"] if variant in SEQUENTIAL else clicked)
+            assert names == (["rank_score", "rank", "rank"] if variant in SEQUENTIAL else clicked)
             for (_, mine), (_, first) in zip(found, answered["FPMC"], strict=True):
                 for part in ("rows", "user", "target", "candidates", "history"):
                     np.testing.assert_array_equal(getattr(mine, part), getattr(first, part))

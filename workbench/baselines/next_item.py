@@ -23,119 +23,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workbench.baselines.blocks import check_network
-from workbench.errors import ConfigError, unknown
-from workbench.methods.layers import TransformerBlock, last_state, visible
-
-LOSSES = ("bpr", "bce", "top1", "softmax")
-AT_ONCE = 256  # steps whose scores of all items are computed together: twice as fast as thousands
-
-
-class NextItem(nn.Module):
-    """What a next-item model is. A subclass gives :meth:`states` and :meth:`vectors`.
-
-    users, items : how many codes there are, 0 included; models that do not know users are told as well,
-        so that all are made alike.
-    loss : of :meth:`training_loss`. "bpr" is -ln sigma(r_i - r_j) with one negative j a step (Rendle et
-        al. 2009), "bce" -ln sigma(r_i) - ln sigma(-r_j); "top1" compares with what the other sequences of
-        the batch have at the same step, sigma(r_j - r_i) + sigma(r_j^2) (Hidasi et al. 2016); "softmax"
-        is the cross-entropy over all items.
-    """
-
-    def __init__(self, users: int, items: int, loss: str) -> None:
-        if loss not in LOSSES:
-            raise unknown("loss", loss, LOSSES)
-        check_network(dropout=0.0, users=users, items=items)
-        super().__init__()
-        self.users, self.items, self.loss = users, items, loss
-
-    def states(self, user: Tensor, history: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Queries (B, T, D) after each event, of no meaning after padding; and attention, if there is any."""
-        raise NotImplementedError
-
-    def vectors(self) -> tuple[Tensor, Tensor | None]:
-        """Vectors (V, D) and biases (V,) of the V item codes; those of code 0 mean nothing."""
-        raise NotImplementedError
-
-    def forward(
-        self, user: Tensor, history: Tensor, return_weights: bool = False
-    ) -> Tensor | tuple[Tensor, Tensor | None]:
-        """Query (B, D) after the last event, and on request the attention as :meth:`states` gives it."""
-        states, weights = self.states(user, history)
-        query = last_state(states, history > 0)
-        return (query, weights) if return_weights else query
-
-    def score(self, user: Tensor, history: Tensor, items: Tensor) -> Tensor:
-        """Scores (B, C) of some items (B, C) as the next one, on any real scale."""
-        return self._some(self(user, history), items)
-
-    def score_all(self, user: Tensor, history: Tensor) -> Tensor:
-        """Scores (B, V) of every item code as the next one; column 0 means nothing."""
-        return self._all(self(user, history))
-
-    def training_loss(self, user: Tensor, sequence: Tensor) -> Tensor:
-        """Mean loss over all steps of some sequences, a scalar; it draws from torch's generators.
-
-        user (B,); sequence (B, T + 1) item codes as a history: each event but the first is a target, and
-        what comes before it in the window is its history.
-        """
-        states, _ = self.states(user, sequence[:, :-1])
-        target, there = sequence[:, 1:], sequence[:, 1:] > 0
-        if self.loss == "top1":
-            return _top1(states, target, there, *self.vectors())
-        query, chosen = states[there], target[there]  # (n, D), (n,)
-        if self.loss == "softmax":
-            return _softmax(query, chosen, *self.vectors())
-        drawn = torch.randint(1, self.items, chosen.shape, device=chosen.device)
-        line = there.nonzero()[:, 0]
-        fair = (sequence[line] != drawn[:, None]).all(-1)
-        right, wrong = self._some(query, torch.stack([chosen, drawn], -1)).unbind(-1)
-        if self.loss == "bpr":
-            loss = -functional.logsigmoid(right - wrong)
-        else:
-            loss = -functional.logsigmoid(right) - functional.logsigmoid(-wrong)
-        return (loss * fair).sum() / fair.sum().clamp(min=1)
-
-    def _some(self, query: Tensor, items: Tensor) -> Tensor:
-        vectors, bias = self.vectors()
-        scores = (functional.embedding(items, vectors) @ query.unsqueeze(-1)).squeeze(-1)
-        return scores if bias is None else scores + bias[items]
-
-    def _all(self, query: Tensor) -> Tensor:
-        return _inner(query, *self.vectors())
-
-
-def _inner(query: Tensor, vectors: Tensor, bias: Tensor | None) -> Tensor:
-    """Scores (n, V) of all items."""
-    return query @ vectors.T if bias is None else torch.addmm(bias, query, vectors.T)
-
-
-def _softmax(query: Tensor, target: Tensor, vectors: Tensor, bias: Tensor | None) -> Tensor:
-    """Cross-entropy over all items but code 0: query (n, D), target (n,) -> scalar."""
-    vectors, bias = vectors[1:], None if bias is None else bias[1:]
-    parts = zip(query.split(AT_ONCE), target.split(AT_ONCE), strict=True)
-    total = sum(functional.cross_entropy(_inner(q, vectors, bias), t - 1, reduction="sum") for q, t in parts)
-    return total / max(len(target), 1)
-
-
-def _top1(states: Tensor, target: Tensor, there: Tensor, vectors: Tensor, bias: Tensor | None) -> Tensor:
-    """TOP1 with in-batch negatives: states (B, T, D), target and there (B, T) -> scalar."""
-    items = functional.embedding(target.T, vectors)  # (T, B, D)
-    scores = states.transpose(0, 1) @ items.mT  # (T, B, B): line i asks for sequence i
-    if bias is not None:
-        scores = scores + bias[target.T].unsqueeze(1)
-    right = scores.diagonal(dim1=1, dim2=2).unsqueeze(-1)
-    loss = torch.sigmoid(scores - right) + torch.sigmoid(scores.square())
-    pairs = there.T.unsqueeze(1) & there.T.unsqueeze(2) & (target.T.unsqueeze(1) != target.T.unsqueeze(2))
-    return (loss * pairs).sum() / pairs.sum().clamp(min=1)
-
-
-def table(rows: int, width: int, std: float = 0.1) -> nn.Embedding:
-    """Embeddings with a normal start; code 0 is the zero vector and stays it."""
-    embedding = nn.Embedding(rows, width, padding_idx=0)
-    nn.init.normal_(embedding.weight, std=std)
-    with torch.no_grad():
-        embedding.weight[0] = 0.0
-    return embedding
+from workbench.errors import ConfigError
+from workbench.methods.layers import TransformerBlock, visible
+from workbench.methods.next_item import NextItem, table
 
 
 class FPMC(NextItem):
@@ -323,8 +213,11 @@ class SASRec(NextItem):
         T = history.shape[1]
         if len(self.place) < T:
             raise ConfigError(f"{T} events of history, but the model was made for length {len(self.place)}")
-        x = self.dropout(self.item(history) * self.item.embedding_dim**0.5 + self.place[:T])
-        allowed, weights = visible(history > 0, causal=True), []
+        return self.encode(self.item(history), visible(history > 0, causal=True))
+
+    def encode(self, x: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
+        """Item vectors (B, T, width), which of them each may see (B, T, T) -> as :meth:`states`."""
+        x, weights = self.dropout(x * self.item.embedding_dim**0.5 + self.place[: x.shape[1]]), []
         for block in self.blocks:
             x, w = block(x, allowed)
             weights.append(w)

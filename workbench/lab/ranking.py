@@ -9,7 +9,7 @@ anywhere in the log. What a model may know of the user are the clicks at earlier
     valid, test = (ask(log, split.rows(p), p, protocol) for p in ("validation", "test"))
     user, sequences = training_sequences(log, split.train.stop, protocol.length)
     model = SASRec(log.size("user"), log.size("item"), length=protocol.length)
-    fit(model, sequence_loss(user, sequences), len(user), epochs=30, score=ndcg_score(valid), patience=3)
+    fit(model, sequence_loss(user, sequences), len(user), epochs=30, score=rank_score(valid), patience=3)
     measured(rank(all_items(model), test))            # {"HR@1": ..., "full HR@1": ..., ...}
 
 Models for clicks, which score one candidate at a time, are ranked in :mod:`workbench.lab.candidates`.
@@ -25,7 +25,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workbench.baselines.next_item import NextItem
 from workbench.data.histories import Histories
 from workbench.data.interactions import Interactions
 from workbench.data.negatives import StoredNegatives
@@ -33,6 +32,7 @@ from workbench.data.splits import refuse_leak
 from workbench.errors import ConfigError, DataError
 from workbench.lab.metrics import Ranks, full_ranks, rank_metrics, ranks
 from workbench.lab.training import Loss
+from workbench.methods.next_item import NextItem
 
 Scorer = Callable[[np.ndarray, np.ndarray], np.ndarray]  # user (b,), history (b, T) -> scores (b, V)
 
@@ -154,7 +154,7 @@ def ask(log: Interactions, rows: np.ndarray, purpose: str, protocol: TopN) -> Qu
         target=log.item[targets].astype(np.int64),
         history=np.where(windows >= 0, log.item[windows], 0).astype(np.int64),
         stored=StoredNegatives.draw(log, user, purpose=purpose, count=protocol.negatives, seed=protocol.seed),
-        out=_not_competing(log, user),
+        out=not_competing(log, user),
         clicks=len(answers),
         alone=int((stop == start).sum()),
     )
@@ -181,7 +181,7 @@ def own_clicks(log: Interactions, stop: int | None = None) -> Clicks:
     return Clicks(rows, Histories.grouped(log.user[rows], log.size("user"), log.timestamp[rows]))
 
 
-def _not_competing(log: Interactions, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def not_competing(log: Interactions, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Compressed rows, one a user of ``users``: items the user has a row with, and items without a row."""
     people, who = np.unique(users, return_inverse=True)
     theirs = np.flatnonzero(np.isin(log.user, people))
@@ -229,8 +229,9 @@ def sequence_loss(user: Tensor, sequences: Tensor) -> Loss:
     return lambda model, index: model.training_loss(user[index], sequences[index])
 
 
-def ndcg_score(asked: Questions, k: int = 10, batch: int = 512) -> Callable[[NextItem], float]:
-    """NDCG@k among the stored negatives, for :func:`workbench.lab.training.fit`."""
+def rank_score(asked: Questions, metric: str = "NDCG@10", batch: int = 512) -> Callable[[NextItem], float]:
+    """A metric such as HR@1 or MRR among the stored negatives, for :func:`workbench.lab.training.fit`."""
+    ks = [int(k) for k in metric.split("@")[1:]]
 
     def score(model: NextItem) -> float:
         device = next(model.parameters()).device
@@ -240,7 +241,7 @@ def ndcg_score(asked: Questions, k: int = 10, batch: int = 512) -> Callable[[Nex
             told = (asked.user[some], asked.history[some], asked.candidates[some])
             parts.append(model.score(*(torch.from_numpy(x).to(device) for x in told)).cpu().numpy())
         scores = np.concatenate(parts)
-        return rank_metrics(ranks(scores[:, 0], scores[:, 1:]), (k,))[f"NDCG@{k}"]
+        return rank_metrics(ranks(scores[:, 0], scores[:, 1:]), ks)[metric]
 
     return score
 

@@ -29,7 +29,7 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import nn
 
-from workbench.baselines.next_item import FPMC, LOSSES, NARM, GRU4Rec, NextItem, SASRec, TransRec
+from workbench.baselines.next_item import FPMC, NARM, GRU4Rec, SASRec, TransRec
 from workbench.baselines.retrieval import RIM
 from workbench.data import load
 from workbench.data.histories import Histories
@@ -46,8 +46,8 @@ from workbench.lab.ranking import (
     all_items,
     ask,
     measured,
-    ndcg_score,
     rank,
+    rank_score,
     sequence_loss,
     training_sequences,
 )
@@ -57,6 +57,7 @@ from workbench.lab.tensors import Table
 from workbench.lab.training import Fit, Loss, click_loss, fit
 from workbench.methods.lift import LIFT
 from workbench.methods.lift_config import REMEDIES, LIFTConfig
+from workbench.methods.next_item import LOSSES, NextItem
 
 SEQUENTIAL: dict[str, type[NextItem]] = {
     model.__name__: model for model in (FPMC, TransRec, NARM, GRU4Rec, SASRec)
@@ -214,7 +215,7 @@ def _sequential(task: Task, config: Mapping[str, object], seed: int) -> tuple[Ra
     user, sequences = training_sequences(log, task.split.train.stop, length)
     how = {"length": length} if kind is SASRec else {}
     model = made(lambda: kind(log.size("user"), log.size("item"), loss=config["loss"], **how), seed)
-    loss, score = sequence_loss(user, sequences), ndcg_score(task.valid)
+    loss, score = sequence_loss(user, sequences), rank_score(task.valid)
     fitted = _trained(model, loss, len(user), score, config, seed)
     scores = all_items(model)
     return Ranked(rank(scores, task.test).sampled, rank(scores, task.few).full), fitted
