@@ -20,7 +20,11 @@ PACKAGE = Path(workbench.__file__).parent
 IMPLEMENTED = {
     "data/histories.py": {"LIFT": "1"},
     "lab/contexts.py": {"LIFT": "11"},
+    "methods/backbones.py": {},
+    "methods/dualrec.py": {"DualRec": "1 2 3 4 5 6 7 9 10 11 14"},
+    "methods/dualrec_config.py": {"DualRec": "8"},
     "methods/lift.py": {"LIFT": "3 5 6 7 8 9 10 14 14a 15 16 17 18"},
+    "methods/next_item.py": {"DualRec": "12 13"},
     "methods/retrieval.py": {"LIFT": "4 12 13"},
 }
 # Once a paper's own module is there, every equation of the paper is in the table above, or here with
