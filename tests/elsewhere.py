@@ -83,8 +83,11 @@ def fabric(device: torch.device) -> SimpleNamespace:
     def itself(value):
         return value
 
+    def clip_gradients(model, optimizer, max_norm):
+        torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+
     return SimpleNamespace(
         device=device, global_rank=0, world_size=1, is_global_zero=True, broadcast=itself, all_reduce=itself,
         setup=lambda model, optimizer: (model, optimizer), backward=lambda loss: loss.backward(),
-        clip_gradients=None,
+        clip_gradients=clip_gradients,
     )  # fmt: skip

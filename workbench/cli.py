@@ -206,11 +206,15 @@ def measure(
 ) -> None:
     """Run the trials of an experiment that have no result yet, and print mean and spread over seeds."""
     with _typed():
-        from workbench.lab import lift_trials, topn_trials
+        from workbench.lab import dualrec_trials, lift_trials, topn_trials
         from workbench.lab.experiments import summary, sweep
         from workbench.lab.store import Store
 
-        known = {name: module for module in (lift_trials, topn_trials) for name in module.EXPERIMENTS}
+        known = {
+            name: module
+            for module in (lift_trials, topn_trials, dualrec_trials)
+            for name in module.EXPERIMENTS
+        }
         if experiment not in known:
             raise unknown("experiment", experiment, known)
         own = known[experiment]

@@ -10,8 +10,12 @@ from elsewhere import FAR, HERE, Elsewhere, fabric, is_far
 from workbench.data.splits import global_time_split
 from workbench.data.world import make_world
 from workbench.lab.datastore import Datastore
+from workbench.lab.dualrec_trials import _model, train, trials
+from workbench.lab.leave_one_out import NextItemTask
 from workbench.lab.lift import Recipe, encode, fresh_encoder, lift, pretrain, train_predictor
+from workbench.lab.lift import made as with_seed
 from workbench.lab.lift_data import LIFTData
+from workbench.lab.ranking import all_items, rank
 from workbench.lab.training import predict
 from workbench.methods.lift_config import REMEDIES, LIFTConfig
 
@@ -111,3 +115,20 @@ def test_a_datastore_is_built_there_and_read_from_disk(tmp_path):
     (stored, said), (far_stored, far_said) = on_both(compute)
     assert np.array_equal(stored, far_stored)
     assert np.array_equal(said, far_said)
+
+
+@pytest.mark.parametrize("experiment", ["dualrec_table2", "dualrec_readings"])
+def test_next_item_models(experiment):
+    """All systems of DualRec's Table 2, and DualRec as its authors have it."""
+    task = NextItemTask.of(make_world("tiny", 0).interactions, 8, 20)
+    asked = trials(experiment, "world:tiny", [0], epochs=1, dropout=0.0)
+    for trial in asked if experiment == "dualrec_table2" else asked[-1:]:
+
+        def compute(device, config=trial.config):
+            model = with_seed(lambda: _model(config, task), 0).to(device)
+            train(model, task, config, 0)
+            return rank(all_items(model), task.test).full.mean
+
+        here = compute(HERE)
+        with Elsewhere():
+            assert np.array_equal(here, compute(FAR)), trial.variant

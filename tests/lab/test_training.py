@@ -6,6 +6,7 @@ import copy
 import math
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -20,7 +21,18 @@ from workbench.errors import ConfigError, DataError
 from workbench.lab import checkpoints, training
 from workbench.lab.metrics import auc
 from workbench.lab.samples import prepare
-from workbench.lab.training import Fit, batches, click_loss, click_score, fit, predict, seeded, share
+from workbench.lab.training import (
+    Fit,
+    batches,
+    click_loss,
+    click_score,
+    fit,
+    halvings,
+    predict,
+    seeded,
+    share,
+    shuffled,
+)
 
 POINTS = torch.linspace(-1, 1, 21)[:, None]
 
@@ -497,3 +509,62 @@ assert torch.allclose(alone, both, atol=1e-6), (alone, both)
 """
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
+
+
+class TestBatchesOfLikeSamples:
+    def test_they_hold_like_numbers_all_samples_and_come_in_random_order(self) -> None:
+        lengths = torch.randint(1, 30, (100,), generator=torch.Generator().manual_seed(0))
+        cut = shuffled(100, 10, torch.Generator().manual_seed(1), lengths)
+        assert torch.cat(cut).sort().values.tolist() == list(range(100))
+        spans = sorted((int(lengths[some].min()), int(lengths[some].max())) for some in cut)
+        assert all(a[1] <= b[0] for a, b in pairwise(spans))
+        assert [int(lengths[some].min()) for some in cut] != [low for low, _ in spans]
+
+    def test_who_is_with_whom_changes_from_epoch_to_epoch(self) -> None:
+        cuts = [
+            {
+                frozenset(some.tolist())
+                for some in shuffled(40, 4, torch.Generator().manual_seed(s), torch.ones(40))
+            }
+            for s in range(2)
+        ]
+        assert cuts[0] != cuts[1]
+
+    def test_a_number_for_each_sample_is_asked_for(self) -> None:
+        with pytest.raises(ConfigError, match="alike has one number for each of 8 samples"):
+            fit(nn.Linear(1, 1), lambda model, index: model.weight.sum(), 8, epochs=1, alike=torch.ones(7))
+
+
+class TestPlateau:
+    @pytest.mark.parametrize(
+        ("scores", "expected"),
+        [([], 0), ([1, 2, 3], 0), ([3, 2], 0), ([3, 2, 3], 1), ([3, 2, 2, 4, 1, 1], 2), ([5, 4, 3, 2, 1], 2)],
+    )
+    def test_halvings_by_hand(self, scores: list[float], expected: int) -> None:
+        assert halvings(scores, 2) == expected
+        assert halvings(scores, None) == 0
+
+    def test_the_learning_rate_is_halved_and_resumed(self, tmp_path) -> None:
+        """With SGD on a constant slope each epoch moves the weight by the learning rate."""
+
+        def run(epochs: int, checkpoint=None) -> float:
+            model = nn.Linear(1, 1, bias=False)
+            nn.init.zeros_(model.weight)
+            scores = iter([1.0] * 10)
+            fit(
+                model, lambda model, index: model.weight.sum(), 4, epochs=epochs, batch=4, plateau=2,
+                optimizer=torch.optim.SGD(model.parameters(), lr=1.0), checkpoint=checkpoint,
+                score=lambda model: next(scores),
+                on_progress=lambda *_: moved.append(model.weight.item()),
+            )  # fmt: skip
+
+        moved: list[float] = []
+        run(6)
+        assert moved == [-1.0, -2.0, -3.0, -3.5, -4.0, -4.25]
+        for epochs in (4, 6):
+            run(epochs, tmp_path / "checkpoint")
+        assert moved[6:] == moved[:4] + moved[4:6]
+
+    def test_it_waits_for_a_score(self) -> None:
+        with pytest.raises(ConfigError, match="plateau wait for a better score"):
+            fit(nn.Linear(1, 1), lambda model, index: model.weight.sum(), 8, epochs=1, plateau=2)

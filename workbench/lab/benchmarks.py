@@ -13,7 +13,7 @@ import pandas as pd
 from workbench.data.interactions import Interactions
 from workbench.data.world import make_world
 from workbench.data.world_kernel import N_DRAWS
-from workbench.lab import lift_speed, retrieval_speed
+from workbench.lab import dualrec_speed, lift_speed, retrieval_speed
 from workbench.lab.bench import Measurement, benchmark, compare
 
 
@@ -89,3 +89,9 @@ def _retrieval(case: str, n: int, catalogue: bool, seconds: float) -> Iterator[M
 def lift(size: str) -> Iterator[Measurement]:
     """LIFT beside its peers, on one thread, and how it grows with K, L and the retrieval set."""
     yield from lift_speed.measurements(size)
+
+
+@benchmark("dualrec", help="train and predict next items; peers padded, plain and past encoder alone")
+def dualrec(size: str) -> Iterator[Measurement]:
+    """DualRec beside what public code does, and how it grows with the items and the length."""
+    yield from dualrec_speed.measurements(size)

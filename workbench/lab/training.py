@@ -72,6 +72,8 @@ def fit(
     clip: float | None = None,
     score: Callable[[nn.Module], float] | None = None,
     patience: int | None = None,
+    plateau: int | None = None,
+    alike: Tensor | None = None,
     seed: int = 0,
     on_progress: Callable[[int, int, int, int, list[dict[str, float]]], None] | None = None,
     stop: Callable[[], bool] | None = None,
@@ -91,6 +93,9 @@ def fit(
     score : model -> higher is better, asked after every epoch, in evaluation mode and without gradients.
         The weights of the best epoch are kept; without a score, those of the last.
     patience : end after so many epochs in a row without a better score.
+    plateau : halve the learning rate after so many epochs in a row without a better score.
+    alike : (n,) one number a sample, such as its length: a batch holds samples with like numbers, the
+        batches of an epoch come in random order.
     on_progress : (epoch, epochs, step, steps, history), a few times a second and after each epoch.
     stop : asked before every step; once true, the unfinished epoch does not count.
     checkpoint : file written after every epoch. If it is there, training goes on where it ended: it may
@@ -102,16 +107,19 @@ def fit(
     """
     fixed = None if callable(samples) else samples
     _refuse_settings(
-        epochs=epochs, batch=batch, patience=patience, seed=seed, clip=clip, lr=lr, samples=fixed
-    )
-    if patience is not None and score is None:
-        raise ConfigError("patience waits for a better score: give a score too")
+        epochs=epochs, batch=batch, patience=patience, plateau=plateau, seed=seed, clip=clip, lr=lr,
+        samples=fixed,
+    )  # fmt: skip
+    if score is None and (patience is not None or plateau is not None):
+        raise ConfigError("patience and plateau wait for a better score: give a score too")
+    if alike is not None and fixed is not None and alike.shape != (fixed,):
+        raise ConfigError(f"alike has one number for each of {fixed} samples, not {tuple(alike.shape)}")
     trained = [p for p in model.parameters() if p.requires_grad]
     if not trained:
         raise ConfigError("the model has no parameters to train")
     fabric = fabric or _single_process(trained[0].device)
     optimizer = optimizer or torch.optim.AdamW(trained, lr=lr, weight_decay=weight_decay)
-    settings = {"seed": seed, "batch": batch, "clip": clip, "samples": fixed}
+    settings = {"seed": seed, "batch": batch, "clip": clip, "samples": fixed, "plateau": plateau}
     about = checkpoints.about(model, optimizer, settings)
     fitted, best = Fit(), {}
     if checkpoint is not None and checkpoint.exists():
@@ -121,6 +129,7 @@ def fit(
             raise ConfigError(
                 f"{checkpoint.name} has {len(fitted.history)} epochs already, more than {epochs}"
             )
+    rates = [group["lr"] for group in optimizer.param_groups]
     network, stepper = fabric.setup(model, optimizer)
     for epoch in range(len(fitted.history) + 1, epochs + 1):
         if patience is not None and len(fitted.history) - fitted.best_epoch >= patience:
@@ -130,10 +139,12 @@ def fit(
         with seeded(seed, epoch):
             n = samples(epoch) if callable(samples) else samples
         _refuse_settings(samples=n)
-        report = _Report(epoch, epochs, len(batches(torch.arange(n), batch)), fitted.history, on_progress)
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * 0.5 ** halvings([entry.get("score") for entry in fitted.history], plateau)
+        cut = shuffled(n, batch, torch.Generator().manual_seed(_mixed(seed, epoch)), alike)
+        report = _Report(epoch, epochs, len(cut), fitted.history, on_progress)
         with seeded(seed, epoch, fabric.global_rank):
-            order = torch.randperm(n, generator=torch.Generator().manual_seed(_mixed(seed, epoch)))
-            mean = _epoch(network, stepper, loss, order, batch, clip, fabric, stop, report)
+            mean = _epoch(network, stepper, loss, cut, clip, fabric, stop, report)
             if mean is None:
                 fitted.ended = "stopped"
                 break
@@ -157,17 +168,16 @@ def _epoch(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
     loss: Loss,
-    order: Tensor,
-    batch: int,
+    cut: list[Tensor],
     clip: float | None,
     fabric: Fabric,
     stop: Callable[[], bool] | None,
     report: _Report,
 ) -> float | None:
-    """One pass over the samples in this order: the mean loss, or None when it was stopped."""
+    """One pass over the batches: the mean loss, or None when it was stopped."""
     network.train()
     total = torch.zeros((), device=fabric.device)
-    for step, index in enumerate(batches(order, batch), start=1):
+    for step, index in enumerate(cut, start=1):
         if stop is not None and fabric.broadcast(stop()):
             return None
         value = loss(network, share(index, fabric.global_rank, fabric.world_size))
@@ -178,7 +188,26 @@ def _epoch(
         optimizer.step()
         total += value.detach() * len(index)
         report.step(step, total)  # reads the loss now and then only: on a GPU, reading it means waiting
-    return float(fabric.all_reduce(total)) / len(order)
+    return float(fabric.all_reduce(total)) / sum(map(len, cut))
+
+
+def shuffled(n: int, batch: int, generator: torch.Generator, alike: Tensor | None = None) -> list[Tensor]:
+    """Samples 0 .. n-1 in random order, cut into batches; with ``alike``, each of like numbers."""
+    order = torch.randperm(n, generator=generator)
+    if alike is None:
+        return batches(order, batch)
+    cut = batches(order[alike[order].argsort(stable=True)], batch)
+    return [cut[i] for i in torch.randperm(len(cut), generator=generator)]
+
+
+def halvings(scores: list[float], plateau: int | None) -> int:
+    """How often the learning rate has been halved: each time so many epochs in a row gave no better score."""
+    best, waited, count = -math.inf, 0, 0
+    for score in scores if plateau is not None else ():
+        best, waited = (score, 0) if score > best else (best, waited + 1)
+        if waited == plateau:
+            waited, count = 0, count + 1
+    return count
 
 
 def batches(order: Tensor, batch: int) -> list[Tensor]:

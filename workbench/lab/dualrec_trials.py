@@ -1,0 +1,256 @@
+"""DualRec's tables and figures as trials: leave-one-out, among stored negatives and among all items.
+
+``workbench measure dualrec_table5 --dataset amazon-beauty --seeds 0-2`` runs what is missing.
+
+Training is the authors': Adam, weight decay 1e-4, gradients clipped at 5, batches of 256 users, the learning
+rate halved after 5 epochs and training ended after 10 without a better MRR on the validation negatives. Ours:
+batches hold users with like numbers of items, and every target weighs the same. A training that was
+interrupted goes on from its last epoch.
+
+``variant`` of the method: what the paper says, or what its authors' code does (``DualRecConfig``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from workbench.baselines.masked_items import BERT4Rec, S3Rec
+from workbench.baselines.next_item_windows import HGN, Caser
+from workbench.data import load
+from workbench.errors import ConfigError, unknown
+from workbench.lab.leave_one_out import NextItemTask, Sequences
+from workbench.lab.lift import made
+from workbench.lab.places import places
+from workbench.lab.ranking import all_items, measured, rank, rank_score
+from workbench.lab.store import Trial
+from workbench.lab.training import Fit, Loss, fit
+from workbench.methods.dualrec import DualRec
+from workbench.methods.dualrec_config import AUTHORS, VARIANTS, DualRecConfig
+from workbench.methods.next_item import NextItem
+
+PAST, FUTURE = {"encoders": "past"}, {"encoders": "future"}
+# The same whatever variant of DualRec they are set beside.
+PLAIN = {"targets": "all", "activation": "gelu", "future_dropout": True, "windows_in_training_only": False}
+SASREC = {**PLAIN, "positions": "absolute", "windows": "all", "transfer": "target"}
+BACKBONES: dict[str, dict[str, object]] = {
+    "SASRec": SASREC,
+    "GRU4Rec": {**SASREC, "backbone": "gru4rec", "layers": 1},
+    "FMLP-Rec": {**SASREC, "backbone": "fmlp"},
+}
+# Models of other papers, with the knobs that a trial of theirs has beside the training's.
+_ENCODER = ("width", "length", "layers", "heads", "dropout", "mask_ratio")
+OTHERS: dict[str, tuple[type[NextItem], tuple[str, ...]]] = {
+    "Caser": (Caser, ("width", "dropout")),
+    "HGN": (HGN, ("width",)),
+    "BERT4Rec": (BERT4Rec, _ENCODER),
+    "S3-Rec": (S3Rec, (*_ENCODER, "loss")),
+}
+EXPERIMENTS: dict[str, dict[str, dict[str, object]]] = {
+    "dualrec_table2": {
+        "GRU4Rec": {**BACKBONES["GRU4Rec"], **PAST},
+        "Caser": {"model": "Caser"},
+        "HGN": {"model": "HGN"},
+        "SASRec": {**BACKBONES["SASRec"], **PAST},
+        "S3-Rec": {
+            "model": "S3-Rec",
+            "heads": 2,
+            "mask_ratio": 0.2,
+            "loss": "softmax",
+            "pretrain_epochs": 20,
+        },
+        "BERT4Rec": {"model": "BERT4Rec", "heads": 2, "mask_ratio": 0.2},
+        "FMLP-Rec": {**BACKBONES["FMLP-Rec"], **PAST},
+        "DualRec": {},
+    },
+    "dualrec_table3": {
+        "DualRec": {},
+        "w/o DE": {"encoders": "one"},
+        "w/o BIT": {"beta": 0.0},
+        "w/o RPE": {"positions": "none"},
+        "w/o LN": {"norm": False},
+        "w/o RC": {"residual": False},
+    },
+    "dualrec_table4": {
+        name: {**changes, **more}
+        for backbone, changes in BACKBONES.items()
+        for name, more in (
+            (backbone, PAST),
+            (f"Dual{backbone}", {"beta": 0.0}),
+            (f"Dual{backbone}+BIT", {"windows": "inclusive"} if backbone == "SASRec" else {}),
+        )
+    },
+    "dualrec_table5": {"Past-Only": PAST, "Future-Only": FUTURE, "w/o BIT": {"beta": 0.0}, "DualRec": {}},
+    "dualrec_fig4": {f"alpha {a}": {"alpha": a} for a in (0.1, 0.3, 0.5, 0.7, 0.9)},
+    "dualrec_fig5": {f"beta {b}": {"beta": b} for b in (0.0, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0)},
+    # what the authors' code does, each thing alone, and all of it
+    "dualrec_readings": {
+        "paper": {},
+        "sinusoids": {"positions": "sinusoids"},
+        "exclusive windows": {"windows": "exclusive"},
+        "windows in training only": {"windows_in_training_only": True},
+        "mean heads": {"transfer": "mean", "beta": 0.1},
+        "all targets": {"targets": "all"},
+        "GELU": {"activation": "gelu"},
+        "future without dropout": {"future_dropout": False},
+        "authors": AUTHORS,
+    },
+}
+SHOWN = ("HR@5", "NDCG@5", "NDCG@10", "MRR", "full NDCG@10")
+
+TRAINING = {
+    "epochs": 150, "patience": 10, "plateau": 5, "batch": 256, "lr": 1e-3, "weight_decay": 1e-4, "clip": 5.0,
+}  # fmt: skip
+SETTINGS: dict[str, dict[str, object]] = {
+    "amazon-beauty": {},
+    "yelp": {},
+    "world:small": {"epochs": 40, "length": 20},
+    "world:tiny": {"epochs": 2, "length": 8, "width": 8, "heads": 2, "layers": 1, "negatives": 20},
+}
+VERSION = 1  # of what a configuration gives; goes up when the same one gives other numbers
+
+
+def trials(
+    experiment: str,
+    dataset: str = "amazon-beauty",
+    seeds: Sequence[int] = range(1),
+    variants: Sequence[str] | None = None,
+    variant: str = "paper",
+    **settings: object,
+) -> list[Trial]:
+    """The trials of an experiment, those of a seed next to each other.
+
+    variants : some of the experiment's, default all. variant : "paper" or "authors", on which the
+    experiment's changes are made. settings : on top of the data set's and the variants' own.
+
+    Raises ConfigError for a name or a setting that is not known, and for values that make no sense, before
+    any work.
+    """
+    for what, name, known in (
+        ("experiment", experiment, EXPERIMENTS),
+        ("data set with settings for next-item models", dataset, SETTINGS),
+        ("variant", variant, VARIANTS),
+    ):
+        if name not in known:
+            raise unknown(what, name, known)
+    for name in variants or ():
+        if name not in EXPERIMENTS[experiment]:
+            raise unknown("variant", name, EXPERIMENTS[experiment])
+    configs = {
+        name: _config(dataset, {**VARIANTS[variant], **changes}, settings)
+        for name, changes in EXPERIMENTS[experiment].items()
+        if variants is None or name in variants
+    }
+    found = []
+    for seed in seeds:
+        fingerprint = load(dataset, seed).fingerprint
+        found += [Trial(name, dataset, fingerprint, seed, dict(config)) for name, config in configs.items()]
+    return found
+
+
+def _config(dataset: str, changes: Mapping[str, object], settings: Mapping[str, object]) -> dict[str, object]:
+    """All that a trial reads, as plain JSON values."""
+    base = {"model": "DualRec", "negatives": 99, **asdict(DualRecConfig()), **TRAINING}
+    for name in settings:
+        if name not in base:
+            raise unknown("setting", name, base)
+    config = {**base, **SETTINGS[dataset], **changes, **settings}
+    if config["model"] == "DualRec":
+        _method(config)
+    else:
+        read = {"model", "negatives", "length", "pretrain_epochs", *OTHERS[config["model"]][1], *TRAINING}
+        config = {name: value for name, value in config.items() if name in read}
+    if (
+        isinstance(config["negatives"], bool)
+        or not isinstance(config["negatives"], int)
+        or config["negatives"] < 1
+    ):
+        raise ConfigError(f"negatives is a whole number from 1, not {config['negatives']!r}")
+    return {"version": VERSION, **config}
+
+
+def _method(config: Mapping[str, object]) -> DualRecConfig:
+    return DualRecConfig(**{f.name: config[f.name] for f in fields(DualRecConfig)})
+
+
+def measure(trial: Trial) -> dict[str, float]:
+    """HR, NDCG and MRR on the test items: among stored negatives, and ("full ...") among all items."""
+    config = trial.config
+    task = _task(trial.dataset, config["length"], config["negatives"], trial.seed)
+    model = made(lambda: _model(config, task), trial.seed)
+    checkpoint = (
+        places().root / "runs" / "checkpoints" / f"{replace(trial, variant='').key('dualrec')}.safetensors"
+    )
+    fitted = train(model, task, config, trial.seed, checkpoint)
+    found = measured(rank(all_items(model), task.test))
+    checkpoint.unlink()
+    seconds = sorted(epoch["seconds"] for epoch in fitted.history)[len(fitted.history) // 2]
+    return found | {
+        "MRR validation": fitted.best_score, "best_epoch": fitted.best_epoch,
+        "epochs_run": len(fitted.history), "epoch_seconds": seconds,
+    }  # fmt: skip
+
+
+def _model(config: Mapping[str, object], task: NextItemTask) -> NextItem:
+    if config["model"] == "DualRec":
+        return DualRec(task.items, _method(config))
+    kind, knobs = OTHERS[config["model"]]
+    return kind(task.log.size("user"), task.items, **{name: config[name] for name in knobs})
+
+
+@lru_cache(maxsize=1)
+def _task(dataset: str, length: int, negatives: int, seed: int) -> NextItemTask:
+    return NextItemTask.of(load(dataset, seed), length, negatives, seed)
+
+
+def train(
+    model: NextItem,
+    task: NextItemTask,
+    config: Mapping[str, object],
+    seed: int,
+    checkpoint: Path | None = None,
+    **more: object,
+) -> Fit:
+    """The authors' way to train, on batches of like lengths. more : further arguments of ``fit``."""
+    training = task.training
+    if config.get("pretrain_epochs"):
+        pretrain(model, training, config, seed)
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=config["lr"], weight_decay=config["weight_decay"], fused=True
+    )
+    named = ("epochs", "patience", "plateau", "batch", "clip")
+    return fit(
+        model, window_loss(training, model), len(training), seed=seed, optimizer=optimizer,
+        alike=training.read, score=rank_score(task.validation, "MRR"), checkpoint=checkpoint,
+        **{name: config[name] for name in named}, **more,
+    )  # fmt: skip
+
+
+def pretrain(model: S3Rec, training: Sequences, config: Mapping[str, object], seed: int) -> Fit:
+    """S3-Rec's first stage; afterwards the model is trained like the others."""
+
+    def loss(model: S3Rec, index: Tensor) -> Tensor:
+        return model.pretraining_loss(training.windows(index).to(model.mask.device))
+
+    named = ("batch", "lr", "weight_decay")
+    return fit(
+        model, loss, len(training), epochs=config["pretrain_epochs"], seed=seed, alike=training.read,
+        **{name: config[name] for name in named},
+    )  # fmt: skip
+
+
+def window_loss(training: Sequences, model: NextItem) -> Loss:
+    """The model's own loss, every step of the training set weighing the same."""
+    per = float(model.steps(training.read).double().mean())
+
+    def loss(model: NextItem, index: Tensor) -> Tensor:
+        device = next(model.parameters()).device
+        user, windows = training.user[index].to(device), training.windows(index).to(device)
+        return model.training_loss(user, windows, per)
+
+    return loss
