@@ -39,7 +39,7 @@ def test_words_do_not_follow_noise():
     """The best of five settings always lies somewhere; with differences below the noise it says nothing."""
     assert shape(curve({1: 0.7000, 5: 0.7002, 10: 0.7001}, noise=0.004)) == "hardly changes"
     level = {1: 0.70, 5: 0.7198, 10: 0.7200, 20: 0.7199}
-    assert shape(curve(level, noise=0.003)) == "rises up to 5, then stays level"
+    assert shape(curve(level, noise=0.003)) == "rises up to 5 and no further"
     one = curve({1: 0.7, 5: 0.8})
     assert shape(one[one["seed"] == 0]) == "is best at 5 (one seed)"
     some = one[(one["seed"] == 0) | (one["setting"] == 5)]  # with one setting nothing can be paired

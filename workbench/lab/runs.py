@@ -4,7 +4,7 @@
                      knobs={"K": K}, datasets={"quick": "world:small", "real": "ml-1m"})
     log = run.load()
     ...
-    run.keep(figure, "lift_fig7_k", table=frame, alt="AUC rises with K up to 15, then stays level.")
+    run.keep(figure, "lift_fig7_k", table=frame, alt="AUC rises with K up to 15 and no further.")
 
 Notebooks are run from outside by :mod:`workbench.lab.execute`.
 """

@@ -148,9 +148,7 @@ def shape(rows: pd.DataFrame) -> str:
     if rises:
         level = next(setting for setting in means.index if setting not in worse)
         return (
-            "still rises at its end"
-            if level == means.index[-1]
-            else f"rises up to {level:g}, then stays level"
+            "still rises at its end" if level == means.index[-1] else f"rises up to {level:g} and no further"
         )
     return f"falls beyond {best:g}" if falls else "hardly changes"
 
