@@ -14,6 +14,7 @@ from workbench.baselines.ctr import CTR
 WORLD = {"targets": None, "rows": None, "succession": 1.0, "shift": True, "pretrain_epochs": 60}
 REAL = {"targets": 30_000, "rows": 200_000, "shift": True, "pretrain_epochs": 6, "pretrain_batch": 128}
 LONG = {**REAL, "users": 20_000, "pretrain_epochs": 2}  # 20,000 users of Taobao: four million rows
+LONG_LOGS = ("taobao", "tmall", "alipay")
 TINY = {  # for tests: the numbers mean nothing
     "targets": 200, "rows": 300, "width": 2, "size": 8, "heads": 2, "layers": 1, "probes": 4,
     "k": 4, "length": 8, "pretrain_epochs": 2, "epochs": 2,
@@ -23,8 +24,13 @@ SETTINGS: dict[str, dict[str, object]] = {
     "world:tiny": {**WORLD, **TINY},
     "ml-1m": REAL,
     "taobao-sample": {**REAL, "pretrain_epochs": 60},  # twice as many: .005 more on validation
-    **dict.fromkeys(("taobao", "tmall", "alipay"), LONG),
+    **dict.fromkeys(LONG_LOGS, LONG),
     "lastfm-1k": {**LONG, "users": 100},
+}
+
+# What a data set changes of a variant: 4 epochs of 200,000 rows are as many steps as 12 of the world.
+BESIDE: dict[tuple[str, str], dict[str, object]] = {
+    (dataset, "BERT4Rec"): {"epochs": 4, "patience": 2} for dataset in ("ml-1m", *LONG_LOGS)
 }
 
 LITERAL = {

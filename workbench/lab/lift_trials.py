@@ -29,7 +29,7 @@ from workbench.errors import ConfigError, unknown
 from workbench.lab.lift import Recipe, encode, fresh_encoder, lift, pretrain, train_predictor
 from workbench.lab.lift_baselines import baseline
 from workbench.lab.lift_data import LIFTData
-from workbench.lab.lift_settings import EXPERIMENTS, SETTINGS
+from workbench.lab.lift_settings import BESIDE, EXPERIMENTS, SETTINGS
 from workbench.lab.metrics import auc, log_loss
 from workbench.lab.places import places
 from workbench.lab.samples import Samples
@@ -103,7 +103,7 @@ def _config(
             raise ConfigError(f"{what}: leave it out, or do not ask for {settings[name]!r}")
     base = {"model": "LIFT", "second": "future", "version": VERSION}
     base |= {**asdict(replace(LIFTConfig(), **REMEDIES)), **asdict(Recipe()), **READINGS}
-    config = {**base, **SETTINGS[dataset], **changes, **settings}
+    config = {**base, **SETTINGS[dataset], **changes, **BESIDE.get((dataset, variant), {}), **settings}
     _of(LIFTConfig, config), _of(Recipe, config)
     _refuse_readings(**{name: config[name] for name in READINGS})
     config["hidden"] = list(config["hidden"])
