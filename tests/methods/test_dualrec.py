@@ -262,12 +262,22 @@ class TestLoss:
     def test_beta_weighs_the_transfer(self) -> None:
         some, length = rows(6, 4), torch.tensor([6, 4])
         model = made(SMALL)
-        apart = model.transfer(model.read(some), model.read(some, "future"), length) / 6  # of 6 pairs
+        apart = model.transfer(model.read(some), model.read(some, "future"), length)
         losses = []
         for beta in (0.0, 2.0):
             model.config = replace(SMALL, beta=beta)
             losses.append(model.training_loss(torch.zeros(2), some))
         assert torch.isclose(losses[1] - losses[0], 2 * apart, rtol=1e-4)
+
+    @pytest.mark.parametrize("transfer", ["target", "position", "mean"])
+    def test_the_transfer_is_a_mean_over_what_it_compares(self, transfer: str) -> None:
+        """Twice the same rows: the same mean, whichever way the heads are paired."""
+        model, some = made(replace(SMALL, transfer=transfer)), rows(6, 4)
+
+        def apart(rows: torch.Tensor) -> torch.Tensor:
+            return model.transfer(model.read(rows), model.read(rows, "future"), (rows > 0).sum(1))
+
+        assert torch.isclose(apart(some), apart(some.repeat(2, 1)), rtol=1e-5)
 
     def test_one_encoder_alone_has_its_own_loss_whatever_alpha_says(self) -> None:
         some, user = rows(6, 4), torch.zeros(2)

@@ -96,9 +96,7 @@ def padded_loss(model: DualRec, sequence: Tensor, every_position: bool) -> Tenso
         scores = states.flatten(0, -2) @ model.item.weight[1:].T
         total = functional.cross_entropy(scores, target.flatten() - 1, ignore_index=-1, reduction="sum")
         losses.append(share * total)
-    if config.transfers:
-        losses.append(config.beta * model.transfer(*reads, length))
-    return sum(losses) / count
+    return sum(losses) / count + config.beta * model.transfer(*reads, length)
 
 
 @contextmanager

@@ -298,11 +298,11 @@ class DualRec(NextItem):
         weight = query.new_tensor([shares[direction] for direction in rows]).repeat_interleave(
             int(there.sum())
         )
-        loss = full_softmax(query, target, self.item.weight, weight=weight)
+        count = len(query) // len(rows)
+        loss = full_softmax(query, target, self.item.weight, weight=weight) / max(count, 1)
         if config.transfers:
             loss = loss + config.beta * self.transfer(reads["past"], reads["future"], length)
-        count = len(query) // len(rows)
-        return loss / max(count, 1), count
+        return loss, count
 
     def asked(self, length: Tensor, T: int) -> Tensor:
         """(B, T - 1) bool, in reading direction: which states but the last foretell a target?
@@ -312,9 +312,9 @@ class DualRec(NextItem):
         return torch.arange(T - 1, device=length.device) < self.steps(length)[:, None]
 
     def transfer(self, past: Read, future: Read, length: Tensor) -> Tensor:
-        """Eq. 10, a sum over positions: heads of two Reads of the same rows, each in its own direction."""
+        """Eq. 10 for two Reads of the same rows, each in its direction: a mean, but the sum over heads."""
         compared = [self._compared(p, f, length) for p, f in zip(past.heads, future.heads, strict=True)]
-        return sum(symmetric_kl(p, f).sum() for p, f in compared) / len(compared)
+        return sum(symmetric_kl(p, f).sum() / max(len(p), 1) for p, f in compared) / len(compared)
 
     def _compared(self, past: Tensor, future: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         """Heads (B, T, h, c) of both -> the pairs that Eq. 10 compares, (pairs, h, c) each."""
