@@ -23,6 +23,7 @@ IMPLEMENTED = {
     "methods/backbones.py": {},
     "methods/dualrec.py": {"DualRec": "1 2 3 4 5 6 7 9 10 11 14"},
     "methods/dualrec_config.py": {"DualRec": "8"},
+    "methods/dualrec_controls.py": {},
     "methods/lift.py": {"LIFT": "3 5 6 7 8 9 10 14 14a 15 16 17 18"},
     "methods/next_item.py": {"DualRec": "12 13"},
     "methods/retrieval.py": {"LIFT": "4 12 13"},

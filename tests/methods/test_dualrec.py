@@ -21,6 +21,7 @@ from workbench.methods.dualrec import (
     window_mask,
 )
 from workbench.methods.dualrec_config import AUTHORS, VARIANTS, DualRecConfig, window_sizes
+from workbench.methods.dualrec_controls import PastTwice, Stranger
 
 ITEMS = 30
 SMALL = DualRecConfig(length=12, width=16, heads=4, layers=2, dropout=0.0)
@@ -298,7 +299,7 @@ class TestAblations:
 
     def test_the_authors_forgot_the_future_encoders_dropout(self) -> None:
         model = made(replace(AUTHORS_SMALL, dropout=0.5)).train()
-        model.dropout.eval()  # of the embeddings, which both have
+        model.config = replace(model.config, dropout=0.0)  # of the embeddings, which both have
         torch.manual_seed(0)
         past, future = ([model.read(rows(8), d).states for _ in range(2)] for d in ("past", "future"))
         assert torch.equal(*future)
@@ -363,3 +364,34 @@ class TestSpeed:
         pairs = (torch.autograd.grad(loss, list(model.parameters())) for loss in (ours, theirs))
         for a, b in zip(*pairs, strict=True):
             assert torch.allclose(a, b, atol=1e-6)
+
+
+class TestControls:
+    def test_twice_the_past_reads_no_future_and_compares_like_with_like(self) -> None:
+        torch.manual_seed(0)
+        model, some, length = PastTwice(ITEMS, SMALL), rows(6, 4), torch.tensor([6, 4])
+        assert all(torch.equal(part, some) for pair in model.rows(some, length).values() for part in pair)
+        place = torch.arange(6).expand(2, -1)[..., None, None]
+        past, future = model._compared(place, place + 10, length)
+        assert past.flatten().tolist() == [0, 1, 2, 3, 0, 1]
+        assert torch.equal(past + 10, future)
+        model.future.load_state_dict(model.past.state_dict())
+        assert torch.isclose(model.transfer(model.read(some), model.read(some), length), torch.tensor(0.0))
+
+    def test_a_stranger_reads_anothers_row_and_foretells_this_one(self) -> None:
+        torch.manual_seed(0)
+        some, length = rows(*[6] * 40), torch.full((40,), 6)
+        (read, foretold) = Stranger(ITEMS, SMALL).rows(some, length)["future"]
+        assert torch.equal(foretold, some.flip(1))
+        assert sorted(read.tolist()) == sorted(foretold.tolist())
+        assert (read != foretold).any(1).float().mean() > 0.8
+
+    @pytest.mark.parametrize("kind", [PastTwice, Stranger])
+    def test_they_predict_with_the_past_encoder_and_cost_as_much(self, kind: type) -> None:
+        torch.manual_seed(0)
+        model, plain = kind(ITEMS, SMALL), DualRec(ITEMS, SMALL)
+        assert sum(p.numel() for p in model.parameters()) == sum(p.numel() for p in plain.parameters())
+        plain.load_state_dict(model.state_dict())
+        user, history = torch.zeros(2, dtype=torch.int64), rows(6, 4)
+        assert torch.equal(model.eval()(user, history), plain.eval()(user, history))
+        assert torch.isfinite(model.training_loss(user, history))

@@ -32,6 +32,7 @@ from workbench.lab.store import Trial
 from workbench.lab.training import Fit, Loss, fit
 from workbench.methods.dualrec import DualRec
 from workbench.methods.dualrec_config import AUTHORS, VARIANTS, DualRecConfig
+from workbench.methods.dualrec_controls import PastTwice, Stranger
 from workbench.methods.next_item import NextItem
 
 PAST, FUTURE = {"encoders": "past"}, {"encoders": "future"}
@@ -43,6 +44,7 @@ BACKBONES: dict[str, dict[str, object]] = {
     "GRU4Rec": {**SASREC, "backbone": "gru4rec", "layers": 1},
     "FMLP-Rec": {**SASREC, "backbone": "fmlp"},
 }
+DUAL: dict[str, type[DualRec]] = {"DualRec": DualRec, "past twice": PastTwice, "stranger": Stranger}
 # Models of other papers, with the knobs that a trial of theirs has beside the training's.
 _ENCODER = ("width", "length", "layers", "heads", "dropout", "mask_ratio")
 OTHERS: dict[str, tuple[type[NextItem], tuple[str, ...]]] = {
@@ -88,6 +90,15 @@ EXPERIMENTS: dict[str, dict[str, dict[str, object]]] = {
     "dualrec_table5": {"Past-Only": PAST, "Future-Only": FUTURE, "w/o BIT": {"beta": 0.0}, "DualRec": {}},
     "dualrec_fig4": {f"alpha {a}": {"alpha": a} for a in (0.1, 0.3, 0.5, 0.7, 0.9)},
     "dualrec_fig5": {f"beta {b}": {"beta": b} for b in (0.0, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0)},
+    "dualrec_controls": {
+        "Past-Only": PAST,
+        "past twice": {"model": "past twice"},
+        "stranger": {"model": "stranger"},
+        "DualRec": {},
+        "past twice, no transfer": {"model": "past twice", "beta": 0.0},
+        "stranger, no transfer": {"model": "stranger", "beta": 0.0},
+        "DualRec, no transfer": {"beta": 0.0},
+    },
     # what the authors' code does, each thing alone, and all of it
     "dualrec_readings": {
         "paper": {},
@@ -160,7 +171,7 @@ def _config(dataset: str, changes: Mapping[str, object], settings: Mapping[str, 
         if name not in base:
             raise unknown("setting", name, base)
     config = {**base, **SETTINGS[dataset], **changes, **settings}
-    if config["model"] == "DualRec":
+    if config["model"] in DUAL:
         _method(config)
     else:
         read = {"model", "negatives", "length", "pretrain_epochs", *OTHERS[config["model"]][1], *TRAINING}
@@ -197,8 +208,8 @@ def measure(trial: Trial) -> dict[str, float]:
 
 
 def _model(config: Mapping[str, object], task: NextItemTask) -> NextItem:
-    if config["model"] == "DualRec":
-        return DualRec(task.items, _method(config))
+    if config["model"] in DUAL:
+        return DUAL[config["model"]](task.items, _method(config))
     kind, knobs = OTHERS[config["model"]]
     return kind(task.log.size("user"), task.items, **{name: config[name] for name in knobs})
 

@@ -78,18 +78,6 @@ def dropout(x: Tensor, share: float, training: bool) -> Tensor:
     return x.masked_fill(goes, 0) * (1 / (1 - share))
 
 
-class Dropout(nn.Module):
-    """:func:`dropout` as a layer."""
-
-    def __init__(self, share: float) -> None:
-        super().__init__()
-        self.share = share
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Any shape."""
-        return dropout(x, self.share, self.training)
-
-
 class Bias(nn.Module):
     """Eq. 3: one number for each head and relative distance -n+1 .. n-1, in a table for both encoders."""
 
@@ -166,15 +154,16 @@ class Layer(nn.Module):
         self.first, self.second = (
             nn.LayerNorm(d, eps=1e-12) if config.norm else nn.Identity() for _ in range(2)
         )
-        self.dropout, self.residual = Dropout(dropout), config.residual
+        self.dropout, self.residual = dropout, config.residual
 
     def forward(self, x: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As in :class:`DualSelfAttention`."""
         attended, heads, weights = self.attention(x, bias)
-        h = self.first(self._added(x, self.dropout(attended)))  # H^(l)
-        return self.second(self._added(h, self.dropout(self.feed(h)))), heads, weights
+        h = self.first(self._added(x, attended))  # H^(l)
+        return self.second(self._added(h, self.feed(h))), heads, weights
 
     def _added(self, x: Tensor, change: Tensor) -> Tensor:
+        change = dropout(change, self.dropout, self.training)
         return x + change if self.residual else change
 
 
@@ -237,7 +226,6 @@ class DualRec(NextItem):
         super().__init__(1, items, "softmax")
         self.config = config
         self.item = table(items, config.width, std=0.02)
-        self.dropout = Dropout(config.dropout)
         biased = config.backbone == "transformer" and config.positions == "bias"
         bias = Bias(config.length, config.heads) if biased else None
         self.past = _encoder(config, bias, config.dropout) if config.encoders != "future" else None
@@ -260,7 +248,7 @@ class DualRec(NextItem):
         """Eq. 2: (B, T) item codes -> (B, T, d), zero for padding."""
         if sequence.shape[1] > self.config.length:
             raise ConfigError(f"{sequence.shape[1]} items, but the model was made for {self.config.length}")
-        return self.dropout(self.item(sequence))
+        return dropout(self.item(sequence), self.config.dropout, self.training)
 
     def states(self, user: Tensor, history: Tensor) -> tuple[Tensor, Tensor | None]:
         """Of the past encoder, o^p_t after every item: (B, T, d), and weights (layers, B, h, T, T)."""
@@ -287,14 +275,14 @@ class DualRec(NextItem):
         config, length = self.config, (sequence > 0).sum(1)
         alpha = {"past": 1.0, "future": 0.0}.get(config.encoders, config.alpha)
         shares = {"past": alpha, "future": 1 - alpha}
-        rows = {"past": sequence, "future": backwards(sequence, length)}
+        rows = self.rows(sequence, length)
         if not config.transfers:
-            rows = {direction: row for direction, row in rows.items() if shares[direction] > 0}
-        looked_up = self.embedded(torch.cat([*rows.values()])).chunk(len(rows))
+            rows = {direction: pair for direction, pair in rows.items() if shares[direction] > 0}
+        looked_up = self.embedded(torch.cat([read for read, _ in rows.values()])).chunk(len(rows))
         reads = {direction: self._encoded(x, direction) for direction, x in zip(rows, looked_up, strict=True)}
         there = self.asked(length, sequence.shape[1])
         query = torch.cat([read.states[:, :-1][there] for read in reads.values()])
-        target = torch.cat([row[:, 1:][there] for row in rows.values()])
+        target = torch.cat([foretold[:, 1:][there] for _, foretold in rows.values()])
         weight = query.new_tensor([shares[direction] for direction in rows]).repeat_interleave(
             int(there.sum())
         )
@@ -303,6 +291,11 @@ class DualRec(NextItem):
         if config.transfers:
             loss = loss + config.beta * self.transfer(reads["past"], reads["future"], length)
         return loss, count
+
+    def rows(self, sequence: Tensor, length: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        """What each encoder reads and what it is to foretell, (B, T) each, in its reading direction."""
+        back = backwards(sequence, length)
+        return {"past": (sequence, sequence), "future": (back, back)}
 
     def asked(self, length: Tensor, T: int) -> Tensor:
         """(B, T - 1) bool, in reading direction: which states but the last foretell a target?
