@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from workbench.baselines.next_item_windows import HGN, Caser, windows
+from workbench.baselines.next_item_windows import HGN, Caser
 from workbench.errors import ConfigError
 
 USERS, ITEMS = 4, 9
@@ -19,11 +19,6 @@ def made(kind: type, **options):
     with torch.no_grad():
         model.item.weight[0] = 0
     return model.eval()
-
-
-def test_windows_by_hand() -> None:
-    x = torch.tensor([[1.0, 2.0, 3.0]]).unsqueeze(-1)
-    assert windows(x, 2).squeeze(-1).tolist() == [[[0, 1], [1, 2], [2, 3]]]
 
 
 @both

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch.nn import functional
 
 from workbench.lab import dualrec_speed
-from workbench.lab.dualrec_speed import drawn, library_dropout, measurements, passes
+from workbench.lab.dualrec_speed import drawn, library_dropout, measurements, padded_loss, passes
 from workbench.methods import dualrec
+from workbench.methods.dualrec import DualRec
+from workbench.methods.dualrec_config import DualRecConfig
+
+ITEMS = 30
 
 
 def test_drawn_sequences_are_as_long_as_those_of_beauty() -> None:
@@ -49,3 +54,20 @@ def test_every_row_is_measured() -> None:
     assert {row.peer for row in found} == {"padded", "plain", "past encoder alone"}
     assert {"predict", "train, items=200", "train, length=5"} < {row.case for row in found}
     assert all(row.median_s > 0 for row in found)
+
+
+@pytest.mark.parametrize("every_position", [True, False])
+def test_the_padded_peers_have_the_same_loss_and_gradients(every_position: bool) -> None:
+    torch.manual_seed(0)
+    some = torch.randint(1, ITEMS, (3, 12)) * (torch.arange(12) < torch.tensor([12, 9, 5])[:, None])
+    model = DualRec(ITEMS, DualRecConfig(length=12, width=16, heads=4, dropout=0.0))
+    with torch.no_grad():  # a start far from zero, so that every part has a say
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.3)
+        model.item.weight[0] = 0
+    ours = model.training_loss(torch.zeros(3), some)
+    theirs = padded_loss(model, some, every_position)
+    assert torch.isclose(ours, theirs, rtol=1e-5)
+    pairs = (torch.autograd.grad(loss, list(model.parameters())) for loss in (ours, theirs))
+    for a, b in zip(*pairs, strict=True):
+        assert torch.allclose(a, b, atol=1e-6)

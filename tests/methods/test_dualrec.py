@@ -8,7 +8,6 @@ import torch
 from torch.nn import functional
 
 from workbench.errors import ConfigError
-from workbench.lab.dualrec_speed import padded_loss
 from workbench.methods import dualrec
 from workbench.methods.dualrec import (
     Bias,
@@ -21,7 +20,6 @@ from workbench.methods.dualrec import (
     window_mask,
 )
 from workbench.methods.dualrec_config import AUTHORS, VARIANTS, DualRecConfig, window_sizes
-from workbench.methods.dualrec_controls import PastTwice, Stranger
 
 ITEMS = 30
 SMALL = DualRecConfig(length=12, width=16, heads=4, layers=2, dropout=0.0)
@@ -354,44 +352,3 @@ class TestSpeed:
         neighbours = (out[:, 1:] == 0) & (out[:, :-1] == 0)
         assert abs(neighbours.float().mean() - 0.09) < 0.003
         assert dropout(x, 0.3, training=False) is x
-
-    @pytest.mark.parametrize("every_position", [True, False])
-    def test_the_padded_peers_have_the_same_loss_and_gradients(self, every_position: bool) -> None:
-        some, model = rows(12, 9, 5), made(SMALL)
-        ours = model.training_loss(torch.zeros(3), some)
-        theirs = padded_loss(model, some[:, :], every_position)
-        assert torch.isclose(ours, theirs, rtol=1e-5)
-        pairs = (torch.autograd.grad(loss, list(model.parameters())) for loss in (ours, theirs))
-        for a, b in zip(*pairs, strict=True):
-            assert torch.allclose(a, b, atol=1e-6)
-
-
-class TestControls:
-    def test_twice_the_past_reads_no_future_and_compares_like_with_like(self) -> None:
-        torch.manual_seed(0)
-        model, some, length = PastTwice(ITEMS, SMALL), rows(6, 4), torch.tensor([6, 4])
-        assert all(torch.equal(part, some) for pair in model.rows(some, length).values() for part in pair)
-        place = torch.arange(6).expand(2, -1)[..., None, None]
-        past, future = model._compared(place, place + 10, length)
-        assert past.flatten().tolist() == [0, 1, 2, 3, 0, 1]
-        assert torch.equal(past + 10, future)
-        model.future.load_state_dict(model.past.state_dict())
-        assert torch.isclose(model.transfer(model.read(some), model.read(some), length), torch.tensor(0.0))
-
-    def test_a_stranger_reads_anothers_row_and_foretells_this_one(self) -> None:
-        torch.manual_seed(0)
-        some, length = rows(*[6] * 40), torch.full((40,), 6)
-        (read, foretold) = Stranger(ITEMS, SMALL).rows(some, length)["future"]
-        assert torch.equal(foretold, some.flip(1))
-        assert sorted(read.tolist()) == sorted(foretold.tolist())
-        assert (read != foretold).any(1).float().mean() > 0.8
-
-    @pytest.mark.parametrize("kind", [PastTwice, Stranger])
-    def test_they_predict_with_the_past_encoder_and_cost_as_much(self, kind: type) -> None:
-        torch.manual_seed(0)
-        model, plain = kind(ITEMS, SMALL), DualRec(ITEMS, SMALL)
-        assert sum(p.numel() for p in model.parameters()) == sum(p.numel() for p in plain.parameters())
-        plain.load_state_dict(model.state_dict())
-        user, history = torch.zeros(2, dtype=torch.int64), rows(6, 4)
-        assert torch.equal(model.eval()(user, history), plain.eval()(user, history))
-        assert torch.isfinite(model.training_loss(user, history))

@@ -21,6 +21,7 @@ from workbench.methods.layers import (
     masked_softmax,
     mean_state,
     visible,
+    windows,
 )
 
 
@@ -151,3 +152,8 @@ def test_an_unknown_interaction_is_refused():
 def test_an_mlp_ends_linear():
     mlp = MLP([3, 5, 1], dropout=0.5)
     assert [type(layer).__name__ for layer in mlp] == ["Linear", "ReLU", "Dropout", "Linear"]
+
+
+def test_windows_by_hand() -> None:
+    x = torch.tensor([[1.0, 2.0, 3.0]]).unsqueeze(-1)
+    assert windows(x, 2).squeeze(-1).tolist() == [[[0, 1], [1, 2], [2, 3]]]

@@ -14,7 +14,7 @@ from torch.nn import functional
 from workbench.baselines.blocks import check_network
 from workbench.baselines.next_item import SASRec
 from workbench.errors import ConfigError
-from workbench.methods.layers import TransformerBlock, last_state, visible
+from workbench.methods.layers import TransformerBlock, last_state, through, visible
 from workbench.methods.next_item import NextItem, full_softmax, table
 
 
@@ -72,10 +72,8 @@ class BERT4Rec(NextItem):
         if len(self.place) < T:
             raise ConfigError(f"{T - 1} events of history, but the model was made for {len(self.place) - 1}")
         x = torch.where(hidden.unsqueeze(-1), self.mask, self.item(sequence)) + self.place[:T]
-        x, allowed, weights = self.dropout(x), visible((sequence > 0) | hidden, causal=False), []
-        for block in self.blocks:
-            x, w = block(x, allowed)
-            weights.append(w)
+        allowed = visible((sequence > 0) | hidden, causal=False)
+        x, weights = through(self.blocks, self.dropout(x), allowed)
         return self.head(x), torch.stack(weights)
 
     def forward(self, user: Tensor, history: Tensor, return_weights: bool = False):

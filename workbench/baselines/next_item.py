@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from workbench.baselines.blocks import check_network
 from workbench.errors import ConfigError
-from workbench.methods.layers import TransformerBlock, visible
+from workbench.methods.layers import TransformerBlock, through, visible
 from workbench.methods.next_item import NextItem, table
 
 
@@ -217,10 +217,8 @@ class SASRec(NextItem):
 
     def encode(self, x: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
         """Item vectors (B, T, width), which of them each may see (B, T, T) -> as :meth:`states`."""
-        x, weights = self.dropout(x * self.item.embedding_dim**0.5 + self.place[: x.shape[1]]), []
-        for block in self.blocks:
-            x, w = block(x, allowed)
-            weights.append(w)
+        x = self.dropout(x * self.item.embedding_dim**0.5 + self.place[: x.shape[1]])
+        x, weights = through(self.blocks, x, allowed)
         return self.norm(x), torch.stack(weights)
 
     def vectors(self) -> tuple[Tensor, None]:

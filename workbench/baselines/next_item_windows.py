@@ -10,15 +10,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from workbench.baselines.blocks import check_network
+from workbench.methods.layers import windows
 from workbench.methods.next_item import NextItem, table
-
-
-def windows(x: Tensor, length: int) -> Tensor:
-    """(B, T, d) -> (B, T, L, d): the L events up to each one, oldest first, zeros before the first."""
-    return functional.pad(x, (0, 0, length - 1, 0)).unfold(1, length, 1).mT
 
 
 class Caser(NextItem):

@@ -29,6 +29,7 @@ from workbench.methods.layers import (
     TransformerBlock,
     aggregate,
     masked_softmax,
+    through,
     visible,
 )
 
@@ -210,10 +211,7 @@ class BERT4Rec(nn.Module):
         there = functional.pad(history.there, (0, 1), value=True)
         back = there.flip(-1).cumsum(-1).flip(-1) - 1  # events after this one: 0 at the target
         x = self.into(row) + self.place[back]
-        allowed, weights = visible(there, causal=False), []
-        for block in self.blocks:
-            x, w = block(x, allowed)
-            weights.append(w)
+        x, weights = through(self.blocks, x, visible(there, causal=False))
         return self.head(self.norm(x)).squeeze(-1), torch.stack(weights)
 
 

@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from workbench.data import load
 from workbench.errors import DataError
-from workbench.lab.bench import Measurement, Timing, measure
+from workbench.lab.bench import Measurement, measure
 from workbench.lab.leave_one_out import NextItemTask, Sequences
 from workbench.lab.lift import made
 from workbench.lab.training import shuffled
@@ -149,7 +149,8 @@ def measurements(size: str) -> Iterator[Measurement]:
     for peer in ("padded", "plain"):
         epoch = timing["workbench"].median_s * how.share
         case = f"train {name}, 1/{how.share} epoch"
-        yield _row(case, timing["workbench"], peer, timing[peer], f"about {epoch:.0f} s an epoch")
+        note = f"about {epoch:.0f} s an epoch"
+        yield Measurement.of("dualrec", case, timing["workbench"], peer, timing[peer], note)
     yield from _predicting(training, items, how)
     yield from _growing(how)
 
@@ -182,13 +183,10 @@ def _growing(how: Size) -> Iterator[Measurement]:
     for name, training, items in cases:
         calls = passes(training, items, 1)
         timing = measure({kind: calls[kind] for kind in ("workbench", "padded")}, repeats=how.repeats)
-        users = f"{len(training) / timing['workbench'].median_s:,.0f} users/s"
-        yield _row(f"train, {name}", timing["workbench"], "padded", timing["padded"], users)
+        own, peer = timing.values()
+        users = f"{len(training) / own.median_s:,.0f} users/s"
+        yield Measurement.of("dualrec", f"train, {name}", own, "padded", peer, users)
 
 
 def _model(items: int, config: DualRecConfig) -> DualRec:
     return made(lambda: DualRec(items, config), 0)
-
-
-def _row(case: str, own: Timing, peer: str, theirs: Timing, note: str) -> Measurement:
-    return Measurement.of("dualrec", case, own, peer, theirs, note)

@@ -17,6 +17,7 @@ from dataclasses import asdict, fields, replace
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +25,7 @@ from workbench.baselines.masked_items import BERT4Rec, S3Rec
 from workbench.baselines.next_item_windows import HGN, Caser
 from workbench.data import load
 from workbench.errors import ConfigError, unknown
+from workbench.lab.experiments import variants_of
 from workbench.lab.leave_one_out import NextItemTask, Sequences
 from workbench.lab.lift import made
 from workbench.lab.places import places
@@ -35,7 +37,7 @@ from workbench.methods.dualrec_config import AUTHORS, VARIANTS, DualRecConfig
 from workbench.methods.dualrec_controls import PastTwice, Stranger
 from workbench.methods.next_item import NextItem
 
-PAST, FUTURE = {"encoders": "past"}, {"encoders": "future"}
+PAST, FUTURE = ({"encoders": one, "beta": 0.0} for one in ("past", "future"))  # nothing to transfer
 # The same whatever variant of DualRec they are set beside.
 PLAIN = {"targets": "all", "activation": "gelu", "future_dropout": True, "windows_in_training_only": False}
 SASREC = {**PLAIN, "positions": "absolute", "windows": "all", "transfer": "target"}
@@ -142,20 +144,15 @@ def trials(
     Raises ConfigError for a name or a setting that is not known, and for values that make no sense, before
     any work.
     """
+    chosen = variants_of(EXPERIMENTS, experiment, variants)
     for what, name, known in (
-        ("experiment", experiment, EXPERIMENTS),
         ("data set with settings for next-item models", dataset, SETTINGS),
         ("variant", variant, VARIANTS),
     ):
         if name not in known:
             raise unknown(what, name, known)
-    for name in variants or ():
-        if name not in EXPERIMENTS[experiment]:
-            raise unknown("variant", name, EXPERIMENTS[experiment])
     configs = {
-        name: _config(dataset, {**VARIANTS[variant], **changes}, settings)
-        for name, changes in EXPERIMENTS[experiment].items()
-        if variants is None or name in variants
+        name: _config(dataset, {**VARIANTS[variant], **changes}, settings) for name, changes in chosen.items()
     }
     found = []
     for seed in seeds:
@@ -176,12 +173,9 @@ def _config(dataset: str, changes: Mapping[str, object], settings: Mapping[str, 
     else:
         read = {"model", "negatives", "length", "pretrain_epochs", *OTHERS[config["model"]][1], *TRAINING}
         config = {name: value for name, value in config.items() if name in read}
-    if (
-        isinstance(config["negatives"], bool)
-        or not isinstance(config["negatives"], int)
-        or config["negatives"] < 1
-    ):
-        raise ConfigError(f"negatives is a whole number from 1, not {config['negatives']!r}")
+    negatives = config["negatives"]
+    if isinstance(negatives, bool) or not isinstance(negatives, int) or negatives < 1:
+        raise ConfigError(f"negatives is a whole number from 1, not {negatives!r}")
     return {"version": VERSION, **config}
 
 
@@ -194,13 +188,12 @@ def measure(trial: Trial) -> dict[str, float]:
     config = trial.config
     task = _task(trial.dataset, config["length"], config["negatives"], trial.seed)
     model = made(lambda: _model(config, task), trial.seed)
-    checkpoint = (
-        places().root / "runs" / "checkpoints" / f"{replace(trial, variant='').key('dualrec')}.safetensors"
-    )
+    key = replace(trial, variant="").key("dualrec")  # the same whatever the trial is called
+    checkpoint = places().results.parent / "checkpoints" / f"{key}.safetensors"
     fitted = train(model, task, config, trial.seed, checkpoint)
     found = measured(rank(all_items(model), task.test))
     checkpoint.unlink()
-    seconds = sorted(epoch["seconds"] for epoch in fitted.history)[len(fitted.history) // 2]
+    seconds = float(np.median([epoch["seconds"] for epoch in fitted.history]))
     return found | {
         "MRR validation": fitted.best_score, "best_epoch": fitted.best_epoch,
         "epochs_run": len(fitted.history), "epoch_seconds": seconds,
@@ -225,11 +218,11 @@ def train(
     config: Mapping[str, object],
     seed: int,
     checkpoint: Path | None = None,
-    **more: object,
 ) -> Fit:
-    """The authors' way to train, on batches of like lengths. more : further arguments of ``fit``."""
+    """The authors' way to train, on batches of like lengths."""
     training = task.training
-    if config.get("pretrain_epochs"):
+    begun = checkpoint is not None and checkpoint.exists()  # its weights were pretrained
+    if config.get("pretrain_epochs") and not begun:
         pretrain(model, training, config, seed)
     optimizer = torch.optim.Adam(
         model.parameters(), lr=config["lr"], weight_decay=config["weight_decay"], fused=True
@@ -238,7 +231,7 @@ def train(
     return fit(
         model, window_loss(training, model), len(training), seed=seed, optimizer=optimizer,
         alike=training.read, score=rank_score(task.validation, "MRR"), checkpoint=checkpoint,
-        **{name: config[name] for name in named}, **more,
+        **{name: config[name] for name in named},
     )  # fmt: skip
 
 

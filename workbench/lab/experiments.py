@@ -95,6 +95,24 @@ def sweep(
     return _frame([records[key] for key in by_key])
 
 
+def variants_of(
+    experiments: Mapping[str, Mapping[str, Mapping[str, object]]],
+    experiment: str,
+    variants: Sequence[str] | None,
+) -> dict[str, Mapping[str, object]]:
+    """Variant -> what it changes, of one experiment: all of its variants, or those asked for, in its order.
+
+    Raises ConfigError for an experiment or a variant that is not known.
+    """
+    if experiment not in experiments:
+        raise unknown("experiment", experiment, experiments)
+    known = experiments[experiment]
+    for variant in variants or ():
+        if variant not in known:
+            raise unknown("variant", variant, known)
+    return {name: changes for name, changes in known.items() if variants is None or name in variants}
+
+
 def frame(store: Store, experiment: str) -> pd.DataFrame:
     """Every finished trial of an experiment, one a row.
 

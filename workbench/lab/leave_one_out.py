@@ -5,7 +5,7 @@ here among all items as well. The negatives of validation and test are drawn sep
 
     task = NextItemTask.of(load("amazon-beauty"), length=50)
     model = DualRec(task.items, DualRecConfig())
-    task.fit(model, epochs=40, patience=10)
+    train(model, task, config, seed=0)                # workbench.lab.dualrec_trials
     measured(rank(all_items(model), task.test))
 """
 
@@ -20,22 +20,21 @@ from torch import Tensor
 
 from workbench.data.histories import Histories
 from workbench.data.interactions import Interactions
-from workbench.data.negatives import StoredNegatives
-from workbench.data.splits import leave_one_out
+from workbench.data.splits import LeaveOneOut, leave_one_out
 from workbench.errors import ConfigError
-from workbench.lab.ranking import Questions, not_competing
+from workbench.lab.ranking import Questions
 
 
 @dataclass(frozen=True, eq=False)
 class NextItemTask:
     """A log of sequences, and what is asked about it.
 
-    log : the clicks of a log, nothing else; histories : of all its rows; length : n, items read at most;
+    log : the clicks of a log, nothing else; split : of its rows; length : n, items read at most;
     validation, test : one question a user.
     """
 
     log: Interactions
-    histories: Histories
+    split: LeaveOneOut
     length: int
     validation: Questions
     test: Questions
@@ -56,19 +55,9 @@ class NextItemTask:
         def questions(purpose: str) -> Questions:
             rows = getattr(split, purpose)
             windows = histories.window(*histories.before(rows, length), length)
-            user = log.user[rows].astype(np.int64)
-            return Questions(
-                rows=rows,
-                user=user,
-                target=log.item[rows].astype(np.int64),
-                history=np.where(windows >= 0, log.item[windows], 0).astype(np.int64),
-                stored=StoredNegatives.draw(log, user, purpose=purpose, count=negatives, seed=seed),
-                out=not_competing(log, user),
-                clicks=len(rows),
-                alone=0,
-            )
+            return Questions.about(log, rows, windows, purpose, negatives, seed)
 
-        return cls(log, histories, length, questions("validation"), questions("test"))
+        return cls(log, split, length, questions("validation"), questions("test"))
 
     @property
     def items(self) -> int:
@@ -78,8 +67,7 @@ class NextItemTask:
     @cached_property
     def training(self) -> Sequences:
         """All items of a user but the last two, of those who have three left."""
-        split = leave_one_out(self.log)
-        return Sequences.of(self.log.rows(split.train), self.length)
+        return Sequences.of(self.log.rows(self.split.train), self.length)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,11 +85,11 @@ class Sequences:
     length: int
 
     @classmethod
-    def of(cls, log: Interactions, length: int, at_least: int = 3) -> Sequences:
-        """Every user with so many rows, oldest first."""
+    def of(cls, log: Interactions, length: int) -> Sequences:
+        """The rows of every user who has three, oldest first: fewer have no item between two others."""
         histories = Histories.of(log)
         count = np.diff(histories.offsets)
-        long_enough = count >= at_least
+        long_enough = count >= 3
         return cls(
             torch.from_numpy(log.item[histories.events].astype(np.int64)),
             torch.from_numpy(np.flatnonzero(long_enough)),

@@ -26,6 +26,7 @@ from workbench.data.some_users import some_users
 from workbench.data.splits import TimeSplit, global_time_split
 from workbench.data.world import World, best_reachable, make_world
 from workbench.errors import ConfigError, unknown
+from workbench.lab.experiments import variants_of
 from workbench.lab.lift import Recipe, encode, fresh_encoder, lift, pretrain, train_predictor
 from workbench.lab.lift_baselines import baseline
 from workbench.lab.lift_data import LIFTData
@@ -65,23 +66,14 @@ def trials(
     Raises ConfigError for a name or a setting that is not known, and for values that make no sense, before
     any work.
     """
-    if experiment not in EXPERIMENTS:
-        raise unknown("experiment", experiment, EXPERIMENTS)
+    chosen = variants_of(EXPERIMENTS, experiment, variants)
     if dataset not in SETTINGS:
         raise unknown("data set with settings for LIFT", dataset, SETTINGS)
-    known = EXPERIMENTS[experiment]
-    for variant in variants or ():
-        if variant not in known:
-            raise unknown("variant", variant, known)
     may_be_set = _MODEL | _RECIPE | set(SETTINGS[dataset]) | set(READINGS) | {"second"}
     for name in settings:
         if name not in may_be_set:
             raise unknown("setting", name, may_be_set)
-    configs = {
-        variant: _config(dataset, variant, changes, settings)
-        for variant, changes in known.items()
-        if variants is None or variant in variants
-    }
+    configs = {name: _config(dataset, name, changes, settings) for name, changes in chosen.items()}
     drawn = _drawn({**SETTINGS[dataset], **settings})
     result = []
     for seed in seeds:

@@ -86,6 +86,27 @@ class Questions:
     clicks: int
     alone: int
 
+    @classmethod
+    def about(
+        cls, log: Interactions, rows: np.ndarray, windows: np.ndarray, purpose: str, negatives: int, seed: int
+    ) -> Questions:
+        """Questions about (B,) rows of a log, all that there were to choose from.
+
+        windows : (B, T) rows that may be known of each, oldest first, then -1. The rest is of
+        :meth:`workbench.data.negatives.StoredNegatives.draw`.
+        """
+        user = log.user[rows].astype(np.int64)
+        return cls(
+            rows=rows,
+            user=user,
+            target=log.item[rows].astype(np.int64),
+            history=np.where(windows >= 0, log.item[windows], 0).astype(np.int64),
+            stored=StoredNegatives.draw(log, user, purpose=purpose, count=negatives, seed=seed),
+            out=_not_competing(log, user),
+            clicks=len(rows),
+            alone=0,
+        )
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -147,17 +168,8 @@ def ask(log: Interactions, rows: np.ndarray, purpose: str, protocol: TopN) -> Qu
     targets = clicks.rows[asked]
     seen = np.where(windows >= 0, log.timestamp[windows], np.iinfo(np.int64).min)
     refuse_leak(seen, log.timestamp[targets], "click of the history")
-    user = log.user[targets].astype(np.int64)
-    return Questions(
-        rows=targets,
-        user=user,
-        target=log.item[targets].astype(np.int64),
-        history=np.where(windows >= 0, log.item[windows], 0).astype(np.int64),
-        stored=StoredNegatives.draw(log, user, purpose=purpose, count=protocol.negatives, seed=protocol.seed),
-        out=not_competing(log, user),
-        clicks=len(answers),
-        alone=int((stop == start).sum()),
-    )
+    found = Questions.about(log, targets, windows, purpose, protocol.negatives, protocol.seed)
+    return replace(found, clicks=len(answers), alone=int((stop == start).sum()))
 
 
 class Clicks(NamedTuple):
@@ -181,7 +193,7 @@ def own_clicks(log: Interactions, stop: int | None = None) -> Clicks:
     return Clicks(rows, Histories.grouped(log.user[rows], log.size("user"), log.timestamp[rows]))
 
 
-def not_competing(log: Interactions, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _not_competing(log: Interactions, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Compressed rows, one a user of ``users``: items the user has a row with, and items without a row."""
     people, who = np.unique(users, return_inverse=True)
     theirs = np.flatnonzero(np.isin(log.user, people))

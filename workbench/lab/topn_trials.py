@@ -38,6 +38,7 @@ from workbench.data.splits import TimeSplit, global_time_split
 from workbench.errors import ConfigError, unknown
 from workbench.lab.candidates import Candidates, list_score, rank_all, rank_lists
 from workbench.lab.datastore import Datastore
+from workbench.lab.experiments import variants_of
 from workbench.lab.lift import LIFTData, Recipe, made, pretrain, pretraining_windows, recall
 from workbench.lab.ranking import (
     Questions,
@@ -109,19 +110,10 @@ def trials(
     Raises ConfigError for a name or a setting that is not known, and for values that make no sense, before
     any work.
     """
-    if experiment not in EXPERIMENTS:
-        raise unknown("experiment", experiment, EXPERIMENTS)
+    chosen = variants_of(EXPERIMENTS, experiment, variants)
     if dataset not in SETTINGS:
         raise unknown("data set with settings for top-N", dataset, SETTINGS)
-    known = EXPERIMENTS[experiment]
-    for variant in variants or ():
-        if variant not in known:
-            raise unknown("variant", variant, known)
-    configs = {
-        variant: _config(dataset, variant, changes, settings)
-        for variant, changes in known.items()
-        if variants is None or variant in variants
-    }
+    configs = {name: _config(dataset, name, changes, settings) for name, changes in chosen.items()}
     found = []
     for seed in seeds:
         fingerprint = load(dataset, seed).fingerprint

@@ -17,9 +17,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from workbench.methods.layers import last_state
+from workbench.methods.layers import last_state, windows
 
 
 class Read(NamedTuple):
@@ -103,8 +102,7 @@ class FMLP(Backbone):
 
     def forward(self, x: Tensor, sign: int) -> Read:
         """As in :class:`Backbone`."""
-        windows = functional.pad(x, (0, 0, self.length - 1, 0)).unfold(1, self.length, 1).mT  # (B, T, n, d)
-        states = self._filtered(windows)
+        states = self._filtered(windows(x, self.length))
         return Read(states, [states.unflatten(-1, (self.heads, -1))], [])
 
     def query(self, x: Tensor, there: Tensor, sign: int) -> tuple[Tensor, list[Tensor]]:
@@ -115,8 +113,9 @@ class FMLP(Backbone):
         window = x[rows, place.clamp(0, x.shape[1] - 1)] * (place >= 0).unsqueeze(-1)
         return self._filtered(window) * (count > 0).unsqueeze(-1), []
 
-    def _filtered(self, windows: Tensor) -> Tensor:
-        x = self.dropout(self.norm(windows + self.place))
+    def _filtered(self, x: Tensor) -> Tensor:
+        """Windows (..., n, d) -> what the layers make of the last place, (..., d)."""
+        x = self.dropout(self.norm(x + self.place))
         for layer in self.layers[:-1]:
             x = layer(x)
         return self.layers[-1].last(x)

@@ -7,7 +7,7 @@ function that returns its weights, so that they can be drawn and checked by hand
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -173,6 +173,20 @@ class TransformerBlock(nn.Module):
 
     def _fed(self, x: Tensor) -> Tensor:
         return x + self.dropout(self.feed(self.second(x)))
+
+
+def through(blocks: Iterable[TransformerBlock], x: Tensor, allowed: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """Block after block: x (B, T, d), allowed (B or 1, T, T) -> (B, T, d) and each one's weights."""
+    weights = []
+    for block in blocks:
+        x, seen = block(x, allowed)
+        weights.append(seen)
+    return x, weights
+
+
+def windows(x: Tensor, length: int) -> Tensor:
+    """(B, T, d) -> (B, T, L, d): the L events up to each one, oldest first, zeros before the first."""
+    return functional.pad(x, (0, 0, length - 1, 0)).unfold(1, length, 1).mT
 
 
 def visible(there: Tensor, causal: bool) -> Tensor:

@@ -45,6 +45,7 @@ from workbench.methods.layers import (
     last_state,
     masked_softmax,
     mean_state,
+    through,
     visible,
 )
 from workbench.methods.lift_config import LIFTConfig
@@ -108,10 +109,7 @@ class Encoder(nn.Module):
         if self.config.encoder == "rnn":
             states = self.norm(self.rnn(x)[0])
             return (states, []) if return_weights else states
-        allowed, weights = visible(events.there, self.config.encoder == "decoder"), []
-        for block in self.blocks:
-            x, seen = block(x, allowed)
-            weights.append(seen)
+        x, weights = through(self.blocks, x, visible(events.there, self.config.encoder == "decoder"))
         return (self.norm(x), weights) if return_weights else self.norm(x)
 
     def ask(self, events: Events, queries: Tensor) -> Tensor:

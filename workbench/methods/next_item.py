@@ -64,7 +64,9 @@ class NextItem(nn.Module):
 
     def score_all(self, user: Tensor, history: Tensor) -> Tensor:
         """Scores (B, V) of every item code as the next one; column 0 means nothing."""
-        return self._all(self(user, history))
+        vectors, bias = self.vectors()
+        query = self(user, history)
+        return query @ vectors.T if bias is None else torch.addmm(bias, query, vectors.T)
 
     def training_loss(self, user: Tensor, sequence: Tensor, per: float | None = None) -> Tensor:
         """Mean loss over the steps of some sequences, a scalar; it draws from torch's generators.
@@ -108,10 +110,6 @@ class NextItem(nn.Module):
         scores = (functional.embedding(items, vectors) @ query.unsqueeze(-1)).squeeze(-1)
         return scores if bias is None else scores + bias[items]
 
-    def _all(self, query: Tensor) -> Tensor:
-        vectors, bias = self.vectors()
-        return query @ vectors.T if bias is None else torch.addmm(bias, query, vectors.T)
-
 
 class _FullSoftmax(torch.autograd.Function):
     """Weighted sum of cross-entropies over all items; see :func:`full_softmax`."""
@@ -123,12 +121,12 @@ class _FullSoftmax(torch.autograd.Function):
         vectors, into = vectors[1:], to_vectors[1:]
         to_bias = None if bias is None else torch.zeros_like(bias)
         total = query.new_zeros(())
-        doubled = query * (1 / math.log(2))  # scores as powers of 2: three times as fast to raise
+        in_bits = query * (1 / math.log(2))  # scores as powers of 2: three times as fast to raise
         step = AT_ONCE * (1 if query.device.type == "cpu" else 64)
         held = query.new_empty(len(vectors) * min(step, max(len(query), 1)))
         for at in range(0, len(query), step):
             some = slice(at, at + step)
-            q, asked, w = doubled[some], target[None, some], weight[some]
+            q, asked, w = in_bits[some], target[None, some], weight[some]
             # items down, steps across: the three products of this layout are the fastest
             p = held[: len(vectors) * len(q)].view(len(vectors), len(q))
             if bias is None:
