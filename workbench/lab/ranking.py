@@ -244,13 +244,16 @@ def sequence_loss(user: Tensor, sequences: Tensor) -> Loss:
 def rank_score(asked: Questions, metric: str = "NDCG@10", batch: int = 512) -> Callable[[NextItem], float]:
     """A metric such as HR@1 or MRR among the stored negatives, for :func:`workbench.lab.training.fit`."""
     ks = [int(k) for k in metric.split("@")[1:]]
+    length = (asked.history > 0).sum(1)
+    order = np.argsort(length, kind="stable")  # so that a batch has few places that hold nothing
 
     def score(model: NextItem) -> float:
         device = next(model.parameters()).device
         parts = []
         for at in range(0, len(asked), batch):
-            some = slice(at, at + batch)
-            told = (asked.user[some], asked.history[some], asked.candidates[some])
+            some = order[at : at + batch]
+            history = asked.history[some, : max(length[some[-1]], 1)]
+            told = (asked.user[some], history, asked.candidates[some])
             parts.append(model.score(*(torch.from_numpy(x).to(device) for x in told)).cpu().numpy())
         scores = np.concatenate(parts)
         return rank_metrics(ranks(scores[:, 0], scores[:, 1:]), ks)[metric]
