@@ -91,11 +91,29 @@ def test_every_target_of_the_training_set_weighs_the_same() -> None:
         ({"colour": 1}, "unknown setting 'colour'"),
         ({"alpha": 2.0}, "alpha is from 0 to 1"),
         ({"negatives": 0}, "negatives is a whole number from 1"),
+        ({"train_users": 0}, "train_users is above 0"),
+        ({"train_users": 1.5}, "train_users is from 0 to 1"),
+        ({"order_noise": "some"}, "order_noise is from 0 to 1"),
+        ({"order_noise": 0.5, "dataset": "amazon-beauty"}, "a knob of the world"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_any_work(words: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         trials(**{"experiment": "dualrec_table3", "dataset": "world:tiny", **words})
+
+
+def test_a_trial_with_other_data_is_another_question() -> None:
+    whole = one("dualrec_controls", "DualRec")
+    assert one("dualrec_controls", "DualRec", order_noise=0, train_users=1).config == whole.config
+    shuffled = one("dualrec_controls", "DualRec", order_noise=1)
+    assert shuffled.config["order_noise"] == 1.0
+    assert shuffled.fingerprint != whole.fingerprint
+    quarter = one("dualrec_controls", "DualRec", train_users=0.25)
+    assert quarter.fingerprint == whole.fingerprint
+    assert len({trial.key("dualrec_controls") for trial in (whole, shuffled, quarter)}) == 3
+    same = ("HR@1", "best_epoch", "epoch_seconds")
+    found = [measure(trial) for trial in (whole, shuffled, quarter)]
+    assert len({tuple(v for k, v in one.items() if k not in same) for one in found}) == 3
 
 
 SCRIPT = """

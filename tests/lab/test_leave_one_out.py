@@ -39,6 +39,19 @@ def test_a_model_learns_from_all_but_the_last_two() -> None:
     assert [task.log.value("user", int(u)) for u in training.user] == ["user 0", "zoe"]  # user 1 has two left
 
 
+def test_a_share_of_the_users_is_trained_on_and_all_are_asked() -> None:
+    world = load("world:tiny", 0)
+    whole, half, fifth = (NextItemTask.of(world, 8, 20, train_users=share) for share in (1.0, 0.5, 0.2))
+    learners = [set(task.training.user.tolist()) for task in (fifth, half, whole)]
+    assert learners[0] < learners[1] < learners[2]
+    assert [len(task.learners) for task in (fifth, half)] == [
+        round(share * len(whole.learners)) for share in (0.2, 0.5)
+    ]
+    assert (fifth.test.user == whole.test.user).all()
+    with pytest.raises(ConfigError, match="train_users"):
+        NextItemTask.of(world, 8, 20, train_users=0.0)
+
+
 def test_of_a_long_sequence_any_stretch_is_read() -> None:
     task = NextItemTask.of(log("abcdefgh"), length=3, negatives=2)
     torch.manual_seed(0)

@@ -24,6 +24,8 @@ from torch import Tensor
 from workbench.baselines.masked_items import BERT4Rec, S3Rec
 from workbench.baselines.next_item_windows import HGN, Caser
 from workbench.data import load
+from workbench.data.interactions import Interactions
+from workbench.data.world import make_world
 from workbench.errors import ConfigError, unknown
 from workbench.lab.experiments import variants_of
 from workbench.lab.leave_one_out import NextItemTask, Sequences
@@ -122,9 +124,12 @@ TRAINING = {
 SETTINGS: dict[str, dict[str, object]] = {
     "amazon-beauty": {},
     "yelp": {},
-    "world:small": {"epochs": 40, "length": 20},
+    "world:small": {"epochs": 40, "length": 20, "width": 32, "heads": 4, "dropout": 0.2, "lr": 3e-3},
     "world:tiny": {"epochs": 2, "length": 8, "width": 8, "heads": 2, "layers": 1, "negatives": 20},
 }
+# What data there is: how far the world's events are shuffled in their sessions (order_noise), and the share
+# of all users whose sequences are trained on. A configuration names one where it differs from these.
+DATA = {"order_noise": 0.0, "train_users": 1.0}
 VERSION = 1  # of what a configuration gives; goes up when the same one gives other numbers
 
 
@@ -139,7 +144,7 @@ def trials(
     """The trials of an experiment, those of a seed next to each other.
 
     variants : some of the experiment's, default all. variant : "paper" or "authors", on which the
-    experiment's changes are made. settings : on top of the data set's and the variants' own.
+    experiment's changes are made. settings : on top of the data set's and the variants' own, or one of DATA.
 
     Raises ConfigError for a name or a setting that is not known, and for values that make no sense, before
     any work.
@@ -156,7 +161,7 @@ def trials(
     }
     found = []
     for seed in seeds:
-        fingerprint = load(dataset, seed).fingerprint
+        fingerprint = _log(dataset, seed, settings.get("order_noise", 0.0)).fingerprint
         found += [Trial(name, dataset, fingerprint, seed, dict(config)) for name, config in configs.items()]
     return found
 
@@ -165,8 +170,12 @@ def _config(dataset: str, changes: Mapping[str, object], settings: Mapping[str, 
     """All that a trial reads, as plain JSON values."""
     base = {"model": "DualRec", "negatives": 99, **asdict(DualRecConfig()), **TRAINING}
     for name in settings:
-        if name not in base:
-            raise unknown("setting", name, base)
+        if name not in {*base, *DATA}:
+            raise unknown("setting", name, {*base, *DATA})
+    data = {name: _share(name, value) for name, value in settings.items() if name in DATA}
+    if data.get("train_users") == 0:
+        raise ConfigError("train_users is above 0: somebody must be trained on")
+    settings = {name: value for name, value in settings.items() if name not in DATA}
     config = {**base, **SETTINGS[dataset], **changes, **settings}
     if config["model"] in DUAL:
         _method(config)
@@ -176,7 +185,22 @@ def _config(dataset: str, changes: Mapping[str, object], settings: Mapping[str, 
     negatives = config["negatives"]
     if isinstance(negatives, bool) or not isinstance(negatives, int) or negatives < 1:
         raise ConfigError(f"negatives is a whole number from 1, not {negatives!r}")
-    return {"version": VERSION, **config}
+    return {"version": VERSION, **config, **{name: x for name, x in data.items() if x != DATA[name]}}
+
+
+def _share(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ConfigError(f"{name} is from 0 to 1, not {value!r}")
+    return float(value)
+
+
+@lru_cache(maxsize=1)
+def _log(dataset: str, seed: int, order_noise: float) -> Interactions:
+    if not order_noise:
+        return load(dataset, seed)
+    if not dataset.startswith("world"):
+        raise ConfigError(f"order_noise is a knob of the world, and {dataset} is as it is")
+    return make_world(dataset.partition(":")[2], seed, order_noise=order_noise).interactions
 
 
 def _method(config: Mapping[str, object]) -> DualRecConfig:
@@ -186,7 +210,8 @@ def _method(config: Mapping[str, object]) -> DualRecConfig:
 def measure(trial: Trial) -> dict[str, float]:
     """HR, NDCG and MRR on the test items: among stored negatives, and ("full ...") among all items."""
     config = trial.config
-    task = _task(trial.dataset, config["length"], config["negatives"], trial.seed)
+    data = DATA | {name: config[name] for name in DATA if name in config}
+    task = _task(trial.dataset, config["length"], config["negatives"], trial.seed, **data)
     model = made(lambda: _model(config, task), trial.seed)
     key = replace(trial, variant="").key("dualrec")  # the same whatever the trial is called
     checkpoint = places().results.parent / "checkpoints" / f"{key}.safetensors"
@@ -208,8 +233,10 @@ def _model(config: Mapping[str, object], task: NextItemTask) -> NextItem:
 
 
 @lru_cache(maxsize=1)
-def _task(dataset: str, length: int, negatives: int, seed: int) -> NextItemTask:
-    return NextItemTask.of(load(dataset, seed), length, negatives, seed)
+def _task(
+    dataset: str, length: int, negatives: int, seed: int, order_noise: float, train_users: float
+) -> NextItemTask:
+    return NextItemTask.of(_log(dataset, seed, order_noise), length, negatives, seed, train_users)
 
 
 def train(

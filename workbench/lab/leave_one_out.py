@@ -30,7 +30,7 @@ class NextItemTask:
     """A log of sequences, and what is asked about it.
 
     log : the clicks of a log, nothing else; split : of its rows; length : n, items read at most;
-    validation, test : one question a user.
+    validation, test : one question a user; learners : codes of the users whose sequences are trained on.
     """
 
     log: Interactions
@@ -38,16 +38,29 @@ class NextItemTask:
     length: int
     validation: Questions
     test: Questions
+    learners: np.ndarray
 
     @classmethod
-    def of(cls, log: Interactions, length: int = 50, negatives: int = 99, seed: int = 0) -> NextItemTask:
+    def of(
+        cls,
+        log: Interactions,
+        length: int = 50,
+        negatives: int = 99,
+        seed: int = 0,
+        train_users: float = 1.0,
+    ) -> NextItemTask:
         """Rows with label 0 are left out: nobody chose what they say.
 
-        Raises ConfigError for a length below 3, DataError when no user has three clicks, or one has fewer
-        other items than negatives.
+        train_users : share of the users who are trained on, drawn with the seed; a smaller share is part of
+        every larger one. All of them are asked.
+
+        Raises ConfigError for a length below 3 and a share that is not above 0 and at most 1, DataError when
+        no user has three clicks, or one has fewer other items than negatives.
         """
         if length < 3:
             raise ConfigError(f"a sequence needs three items to have both a past and a future, not {length}")
+        if not 0 < train_users <= 1:
+            raise ConfigError(f"train_users is a share above 0 and at most 1, not {train_users!r}")
         if not log.label.all():
             log = log.rows(np.flatnonzero(log.label == 1))
         histories, split = Histories.of(log), leave_one_out(log)
@@ -57,7 +70,11 @@ class NextItemTask:
             windows = histories.window(*histories.before(rows, length), length)
             return Questions.about(log, rows, windows, purpose, negatives, seed)
 
-        return cls(log, split, length, questions("validation"), questions("test"))
+        learners = np.unique(log.user)
+        if train_users < 1:
+            some = max(round(train_users * len(learners)), 1)
+            learners = np.random.default_rng(seed).permutation(learners)[:some]
+        return cls(log, split, length, questions("validation"), questions("test"), learners)
 
     @property
     def items(self) -> int:
@@ -66,8 +83,9 @@ class NextItemTask:
 
     @cached_property
     def training(self) -> Sequences:
-        """All items of a user but the last two, of those who have three left."""
-        return Sequences.of(self.log.rows(self.split.train), self.length)
+        """All items of a learner but the last two, of those who have three left."""
+        rows = self.split.train
+        return Sequences.of(self.log.rows(rows[np.isin(self.log.user[rows], self.learners)]), self.length)
 
 
 @dataclass(frozen=True, eq=False)
