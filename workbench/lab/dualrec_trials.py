@@ -27,12 +27,13 @@ from workbench.data import load
 from workbench.data.interactions import Interactions
 from workbench.data.world import make_world
 from workbench.errors import ConfigError, unknown
+from workbench.lab.attention_maps import mean_attention
 from workbench.lab.experiments import variants_of
 from workbench.lab.leave_one_out import NextItemTask, Sequences
 from workbench.lab.lift import made
 from workbench.lab.places import places
 from workbench.lab.ranking import all_items, measured, rank, rank_score
-from workbench.lab.store import Trial
+from workbench.lab.store import Metrics, Trial
 from workbench.lab.training import Fit, Loss, fit
 from workbench.methods.dualrec import DualRec
 from workbench.methods.dualrec_config import AUTHORS, VARIANTS, DualRecConfig
@@ -41,7 +42,10 @@ from workbench.methods.next_item import NextItem
 
 PAST, FUTURE = ({"encoders": one, "beta": 0.0} for one in ("past", "future"))  # nothing to transfer
 # The same whatever variant of DualRec they are set beside.
-PLAIN = {"targets": "all", "activation": "gelu", "future_dropout": True, "windows_in_training_only": False}
+PLAIN = {
+    "targets": "all", "activation": "gelu", "future_dropout": True, "output_dropout": False,
+    "windows_in_training_only": False,
+}  # fmt: skip
 SASREC = {**PLAIN, "positions": "absolute", "windows": "all", "transfer": "target"}
 BACKBONES: dict[str, dict[str, object]] = {
     "SASRec": SASREC,
@@ -94,6 +98,11 @@ EXPERIMENTS: dict[str, dict[str, dict[str, object]]] = {
     "dualrec_table5": {"Past-Only": PAST, "Future-Only": FUTURE, "w/o BIT": {"beta": 0.0}, "DualRec": {}},
     "dualrec_fig4": {f"alpha {a}": {"alpha": a} for a in (0.1, 0.3, 0.5, 0.7, 0.9)},
     "dualrec_fig5": {f"beta {b}": {"beta": b} for b in (0.0, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0)},
+    # one head, as in the paper's figure; what is kept is the mean attention of the test histories
+    "dualrec_fig6": {
+        "Past-Only": {**PAST, "heads": 1, "attention": True},
+        "DualRec": {"heads": 1, "attention": True},
+    },
     "dualrec_controls": {
         "Past-Only": PAST,
         "past twice": {"model": "past twice"},
@@ -113,6 +122,7 @@ EXPERIMENTS: dict[str, dict[str, dict[str, object]]] = {
         "all targets": {"targets": "all"},
         "GELU": {"activation": "gelu"},
         "future without dropout": {"future_dropout": False},
+        "output dropout": {"output_dropout": True},
         "authors": AUTHORS,
     },
 }
@@ -128,8 +138,10 @@ SETTINGS: dict[str, dict[str, object]] = {
     "world:tiny": {"epochs": 2, "length": 8, "width": 8, "heads": 2, "layers": 1, "negatives": 20},
 }
 # What data there is: how far the world's events are shuffled in their sessions (order_noise), and the share
-# of all users whose sequences are trained on. A configuration names one where it differs from these.
+# of all users whose sequences are trained on.
 DATA = {"order_noise": 0.0, "train_users": 1.0}
+# A configuration names one of these where it differs: results from before they were knobs keep their keys.
+UNNAMED = {**DATA, "output_dropout": False}
 VERSION = 1  # of what a configuration gives; goes up when the same one gives other numbers
 
 
@@ -185,7 +197,8 @@ def _config(dataset: str, changes: Mapping[str, object], settings: Mapping[str, 
     negatives = config["negatives"]
     if isinstance(negatives, bool) or not isinstance(negatives, int) or negatives < 1:
         raise ConfigError(f"negatives is a whole number from 1, not {negatives!r}")
-    return {"version": VERSION, **config, **{name: x for name, x in data.items() if x != DATA[name]}}
+    config = {"version": VERSION, **config, **data}
+    return {name: x for name, x in config.items() if name not in UNNAMED or x != UNNAMED[name]}
 
 
 def _share(name: str, value: object) -> float:
@@ -204,19 +217,21 @@ def _log(dataset: str, seed: int, order_noise: float) -> Interactions:
 
 
 def _method(config: Mapping[str, object]) -> DualRecConfig:
-    return DualRecConfig(**{f.name: config[f.name] for f in fields(DualRecConfig)})
+    return DualRecConfig(**{f.name: config[f.name] for f in fields(DualRecConfig) if f.name in config})
 
 
-def measure(trial: Trial) -> dict[str, float]:
+def measure(trial: Trial) -> Metrics:
     """HR, NDCG and MRR on the test items: among stored negatives, and ("full ...") among all items."""
     config = trial.config
-    data = DATA | {name: config[name] for name in DATA if name in config}
+    data = {name: config.get(name, usual) for name, usual in DATA.items()}
     task = _task(trial.dataset, config["length"], config["negatives"], trial.seed, **data)
     model = made(lambda: _model(config, task), trial.seed)
     key = replace(trial, variant="").key("dualrec")  # the same whatever the trial is called
     checkpoint = places().results.parent / "checkpoints" / f"{key}.safetensors"
     fitted = train(model, task, config, trial.seed, checkpoint)
     found = measured(rank(all_items(model), task.test))
+    if config.get("attention"):
+        found["attention map"] = mean_attention(model, torch.from_numpy(task.test.history)).round(5).tolist()
     checkpoint.unlink()
     seconds = float(np.median([epoch["seconds"] for epoch in fitted.history]))
     return found | {

@@ -282,6 +282,7 @@ class DualRec(NextItem):
         reads = {direction: self._encoded(x, direction) for direction, x in zip(rows, looked_up, strict=True)}
         there = self.asked(length, sequence.shape[1])
         query = torch.cat([read.states[:, :-1][there] for read in reads.values()])
+        query = dropout(query, config.dropout * config.output_dropout, self.training)
         target = torch.cat([foretold[:, 1:][there] for _, foretold in rows.values()])
         weight = query.new_tensor([shares[direction] for direction in rows]).repeat_interleave(
             int(there.sum())

@@ -19,7 +19,7 @@ CHOICES = {
 # What the authors' public code does instead (variant="authors"; each is a switch of its own).
 AUTHORS: dict[str, object] = {
     "positions": "sinusoids", "windows": "exclusive", "windows_in_training_only": True, "transfer": "mean",
-    "targets": "all", "activation": "gelu", "future_dropout": False, "beta": 0.1,
+    "targets": "all", "activation": "gelu", "future_dropout": False, "output_dropout": True, "beta": 0.1,
 }  # fmt: skip
 VARIANTS: dict[str, dict[str, object]] = {"paper": {}, "authors": AUTHORS}
 
@@ -40,6 +40,7 @@ class DualRecConfig:
         the same target, of the same position, or the means over all positions (the authors').
     targets : t = 2 .. n-1 for both encoders (Eq. 14), or all that an encoder has an input for (D6).
     future_dropout : False is the authors', who forgot to tell the future encoder.
+    output_dropout : the authors drop numbers of the states that are compared with items, too.
     """
 
     length: int = 50
@@ -60,6 +61,7 @@ class DualRecConfig:
     targets: str = "inner"
     activation: str = "relu"
     future_dropout: bool = True
+    output_dropout: bool = False
 
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
@@ -69,7 +71,7 @@ class DualRecConfig:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
                 raise ConfigError(f"{name} is a whole number from {lowest}, not {value!r}")
-        for name in ("norm", "residual", "windows_in_training_only", "future_dropout"):
+        for name in ("norm", "residual", "windows_in_training_only", "future_dropout", "output_dropout"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} is True or False, not {getattr(self, name)!r}")
         for name, most, what in (

@@ -1,0 +1,93 @@
+"""The training-inference gap (DualRec, Section 1): what a model loses when its future is hidden.
+
+Asked are items in the middle of the rows of users nobody learnt from. A masked model answers twice: with both
+sides there, P(i | past, future), as in its training, and with the past alone, P(i | past), as in its use. A
+model that reads the past has one answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from workbench.baselines.masked_items import BERT4Rec
+from workbench.data.histories import Histories
+from workbench.errors import DataError
+from workbench.lab.dualrec_trials import window_loss
+from workbench.lab.leave_one_out import NextItemTask
+from workbench.lab.training import fit
+from workbench.methods.next_item import NextItem, full_softmax
+
+BOTH, PAST = READS = ("both sides", "past")
+
+
+def middles(task: NextItemTask) -> Tensor:
+    """(n, T) item codes: the newest T = ``task.length`` items of all users who have so many and did not train.
+
+    The item asked for is the one at place T // 2.
+
+    Raises DataError when there is nobody to ask.
+    """
+    histories = Histories.of(task.log)
+    long_enough = np.flatnonzero(np.diff(histories.offsets) >= task.length)
+    others = np.setdiff1d(long_enough, task.learners)
+    if not len(others):
+        raise DataError(
+            f"nobody with {task.length} items is left to ask",
+            file=task.log.name,
+            fix="Train on a share of the users (train_users), and read shorter rows",
+        )
+    stop = histories.offsets[others + 1]
+    rows = histories.window(stop - task.length, stop, task.length)
+    return torch.from_numpy(task.log.item[rows].astype(np.int64))
+
+
+def losses(model: NextItem, rows: Tensor) -> dict[str, float]:
+    """Cross-entropy among all items of the middles of rows (n, T): by what is read of them.
+
+    Only a BERT4Rec is asked with "both sides".
+    """
+    training, place = model.training, rows.shape[1] // 2
+    rows = rows.to(next(model.parameters()).device)
+    nobody = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
+    vectors, bias = model.vectors()
+    model.eval()
+    with torch.no_grad():
+        queries = {PAST: model(nobody, rows[:, :place])}
+        if isinstance(model, BERT4Rec):
+            hidden = torch.zeros_like(rows, dtype=torch.bool)
+            hidden[:, place] = True
+            queries = {BOTH: model.read(rows, hidden)[0][:, place], **queries}
+        found = {
+            reads: float(full_softmax(query, rows[:, place], vectors, bias)) / len(rows)
+            for reads, query in queries.items()
+        }
+    model.train(training)
+    return found
+
+
+def watched(
+    models: Mapping[str, tuple[NextItem, int]], task: NextItemTask, lr: float, seed: int, batch: int = 32
+) -> pd.DataFrame:
+    """Train each model, and ask it after every epoch: columns model, reads, epoch, loss.
+
+    models : name -> a model and its epochs.
+    """
+    asked, training, found = middles(task), task.training, []
+    for name, (model, epochs) in models.items():
+
+        def note(
+            epoch: int, epochs: int, step: int, steps: int, history: list, name=name, model=model
+        ) -> None:
+            if step == steps:
+                found.extend((name, reads, epoch, loss) for reads, loss in losses(model, asked).items())
+
+        fit(
+            model, window_loss(training, model), len(training), epochs=epochs, batch=batch, lr=lr, seed=seed,
+            alike=training.read, on_progress=note,
+        )  # fmt: skip
+    return pd.DataFrame(found, columns=["model", "reads", "epoch", "loss"])
