@@ -49,12 +49,12 @@ def test_all_systems_of_table_2_are_asked_the_same(variant: str, home: Path) -> 
 def test_every_variant_is_a_question_of_its_own(experiment: str, variant: str) -> None:
     asked = trials(experiment, "world:tiny", [0], variant=variant)
     assert len({trial.key(experiment) for trial in asked}) == len(asked)
-    if experiment != "dualrec_readings" or variant == "paper":
+    if variant == "paper":  # with the authors' variant some of their readings are asked for twice
         assert len({json.dumps(trial.config, sort_keys=True) for trial in asked}) == len(asked)
 
 
 def test_baselines_do_not_hang_on_the_variant() -> None:
-    for name in EXPERIMENTS["dualrec_table2"].keys() - {"DualRec"}:
+    for name in EXPERIMENTS["dualrec_table2"].keys() - {"DualRec", "DualRec (authors)"}:
         (paper,), (authors,) = (
             trials("dualrec_table2", "world:tiny", [0], [name], variant=variant) for variant in VARIANTS
         )

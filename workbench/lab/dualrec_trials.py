@@ -77,6 +77,7 @@ EXPERIMENTS: dict[str, dict[str, dict[str, object]]] = {
         "BERT4Rec": {"model": "BERT4Rec", "heads": 2, "mask_ratio": 0.2},
         "FMLP-Rec": {**BACKBONES["FMLP-Rec"], **PAST},
         "DualRec": {},
+        "DualRec (authors)": AUTHORS,
     },
     "dualrec_table3": {
         "DualRec": {},

@@ -26,9 +26,8 @@ BOTH, PAST = READS = ("both sides", "past")
 
 
 def middles(task: NextItemTask) -> Tensor:
-    """(n, T) item codes: the newest T = ``task.length`` items of all users who have so many and did not train.
-
-    The item asked for is the one at place T // 2.
+    """(n, T) item codes: the newest T = ``task.length`` items of each user who has so many and did not train;
+    the one asked for stands at T // 2.
 
     Raises DataError when there is nobody to ask.
     """

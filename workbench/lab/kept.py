@@ -119,7 +119,7 @@ def long(
     return frame.melt(["dataset", "method", "seed"], list(metrics.values()), "metric", "value")
 
 
-_PRINTED = {sources[0]: name for name, sources in SOURCES_OF["lift_table1"].items()}
+_PRINTED = {sources[0]: name for table in SOURCES_OF.values() for name, sources in table.items()}
 
 
 def complete(found: pd.DataFrame, within: Sequence[str] = ()) -> pd.DataFrame:

@@ -88,12 +88,13 @@ def knob_curve(
     metric: str = "AUC",
     *,
     published: Mapping[str, float] | None = None,
+    scale: str = "log",
     small_print: str = "",
 ) -> Figure:
     """A metric (more is better) against knobs, one panel each: does it rise, and does it fall again?
 
-    frame : columns knob, setting (above 0), seed, value. published : knob -> the setting that the paper calls
-    best.
+    frame : columns knob, setting, seed, value. published : knob -> the setting that the paper calls best.
+    scale : of the settings: "log", where all are above 0; "linear"; "symlog", from 0 over several decades.
 
     Raises DataError for an empty frame.
     """
@@ -101,7 +102,7 @@ def knob_curve(
         raise DataError("there are no results to draw")
     knobs = list(dict.fromkeys(frame["knob"]))
     with style.theme():
-        width = 1.2 + 4.9 * len(knobs)
+        width = max(1.2 + 4.9 * len(knobs), 8.0)
         figure = Figure(figsize=(width, 4.4))
         panels = figure.subplots(
             1, len(knobs), sharey=True, squeeze=False,
@@ -111,7 +112,8 @@ def knob_curve(
             rows = frame[frame["knob"] == knob]
             _line(axes, rows, style.TARGET)
             settings = np.unique(rows["setting"])
-            axes.set_xscale("log")
+            smallest = settings[settings > 0].min()
+            axes.set_xscale(scale, **({"linthresh": smallest, "linscale": 0.5} if scale == "symlog" else {}))
             axes.xaxis.set_major_locator(FixedLocator(settings))
             axes.xaxis.set_minor_locator(NullLocator())
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")

@@ -1,4 +1,4 @@
-"""The pictures of lesson 05: what each head sees, the training-inference gap, and where attention goes."""
+"""The pictures of lesson 05: what each head sees, the training-inference gap, what the parts are worth."""
 
 from __future__ import annotations
 
@@ -7,22 +7,12 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from workbench.errors import DataError
 from workbench.show import style
-from workbench.show.drawing import tint
-
-CHANGE = LinearSegmentedColormap.from_list("change", [style.PAST, "white", style.TARGET])
-UNSEEN = "#F6F7F8"  # behind what nobody may look at
-
-
-def _shades(direction: str) -> LinearSegmentedColormap:
-    colour = style.PAST if direction == "past" else style.FUTURE
-    return LinearSegmentedColormap.from_list(direction, [UNSEEN, tint(colour, 0.85)])
+from workbench.show.pictures_attention import framed, shades
 
 
 def head_windows(seen: np.ndarray, sizes: Sequence[int], direction: str) -> Figure:
@@ -50,7 +40,7 @@ def head_windows(seen: np.ndarray, sizes: Sequence[int], direction: str) -> Figu
             if place >= heads:
                 axes.set_visible(False)
                 continue
-            axes.imshow(seen[place], cmap=_shades(direction), vmin=0, vmax=1, interpolation="nearest")
+            axes.imshow(seen[place], cmap=shades(direction), vmin=0, vmax=1, interpolation="nearest")
             whole = sizes[place] >= n - 1
             axes.set_title(
                 f"head {place + 1}: {'all' if whole else sizes[place]}", fontsize=10, pad=4, weight="normal"
@@ -58,7 +48,7 @@ def head_windows(seen: np.ndarray, sizes: Sequence[int], direction: str) -> Figu
             axes.set_xticks([0, n - 1], ["1", str(n)])
             axes.set_yticks([0, n - 1], ["1", str(n)] if place % across == 0 else ["", ""])
             axes.tick_params(length=0, labelsize=8.5)
-            _framed(axes, n)
+            framed(axes, n)
         figure.supxlabel("item that is looked at", fontsize=10, color=style.INK, y=0.1 / height)
         figure.supylabel("position that looks", fontsize=10, color=style.INK, x=0.1 / width)
         side = "before" if direction == "past" else "after"
@@ -68,16 +58,6 @@ def head_windows(seen: np.ndarray, sizes: Sequence[int], direction: str) -> Figu
             f"{heads} heads, {n} items; windows {', '.join(map(str, sizes))} (Eq. 8), and the item itself",
         )
     return figure
-
-
-def _framed(axes: Axes, n: int) -> None:
-    """A thin frame, and lines between the cells where there are few of them."""
-    for spine in axes.spines.values():
-        spine.set(visible=True, color=style.FAINT)
-    if n <= 24:
-        edges = np.arange(n - 1) + 0.5
-        axes.hlines(edges, -0.5, n - 0.5, color="white", lw=1.0)
-        axes.vlines(edges, -0.5, n - 0.5, color="white", lw=1.0)
 
 
 def loss_with_and_without(curves: pd.DataFrame, small_print: str = "") -> Figure:
@@ -99,6 +79,8 @@ def loss_with_and_without(curves: pd.DataFrame, small_print: str = "") -> Figure
             told = {"both sides": "future there,\nas in training", "past": "future hidden,\nas in use"}[reads]
             name = f"{model}, {told}" if model == gapped else f"{model}:\ntrained as it is used"
             ends[name] = (rows["loss"].iloc[-1], colour)
+            stopped = [rows["epoch"].iloc[-1], curves["epoch"].max()]
+            axes.plot(stopped, [rows["loss"].iloc[-1]] * 2, color=colour, lw=1, ls=":")  # where training ended
         last = curves["epoch"].max()
         wide = curves[curves["model"] == gapped].pivot(index="epoch", columns="reads", values="loss")
         axes.fill_between(wide.index, wide["both sides"], wide["past"], color=style.TARGET, alpha=0.09, lw=0)
@@ -124,102 +106,6 @@ def _apart(values: Sequence[float], limits: tuple[float, float], gap: float) -> 
     for lower, upper in pairwise(order):
         heights[upper] = max(heights[upper], heights[lower] + least)
     return (heights - (heights - np.asarray(values)).mean()).tolist()
-
-
-def attention_map(
-    weights: np.ndarray, names: Sequence[str], direction: str, title: str, note: str = ""
-) -> Figure:
-    """Where one head looks when it reads one user's history.
-
-    weights : (n, n) query by key, in the order of time. names : of the n items. direction : "past" or
-    "future".
-    """
-    n = len(weights)
-    if len(names) != n:
-        raise DataError(f"{len(names)} names for {n} items")
-    short = [name if len(name) <= 26 else name[:25] + "…" for name in names]
-    with style.theme():
-        side, margin = max(4.2, 0.26 * n), 0.45 + 0.083 * max(map(len, short))
-        width, height = margin + side + 0.35, margin + side + 0.95
-        figure = Figure(figsize=(max(width, 7.2), height))
-        width = figure.get_figwidth()
-        axes = figure.add_axes((margin / width, margin / height, side / width, side / height))
-        axes.imshow(np.sqrt(weights), cmap=_shades(direction), vmin=0, vmax=1, interpolation="nearest")
-        _framed(axes, n)
-        numbered = [f"{name}  {place}" for place, name in enumerate(short, start=1)]
-        axes.set_yticks(range(n), numbered, fontsize=8.5)
-        axes.set_xticks(range(n), numbered, fontsize=8.5, rotation=90)
-        axes.tick_params(length=0)
-        if n <= 14:
-            for (query, key), share in np.ndenumerate(weights):
-                if share >= 0.095:
-                    dark = share > 0.35 and direction == "past"
-                    axes.text(
-                        key, query, f"{share:.1f}"[1:] if share < 0.95 else "1", fontsize=7.5, ha="center",
-                        va="center", color="white" if dark else style.INK,
-                    )  # fmt: skip
-        style.headline(figure, title, note)
-    return figure
-
-
-def attention_change(difference: np.ndarray, small_print: str = "", shown: int | None = None) -> Figure:
-    """DualRec, Figure 6: attention of DualRec's past encoder minus that of a model trained on the past alone.
-
-    difference : (layers, n, n) query by key, the newest item last. shown : how many of the newest items.
-    """
-    layers, n = len(difference), shown or difference.shape[1]
-    drawn = difference[:, -n:, -n:]
-    allowed = np.tril(np.ones((n, n), dtype=bool))
-    largest = float(np.abs(drawn[:, allowed]).max()) or 1.0
-    near = diagonal_change(difference)
-    with style.theme():
-        width, height = 1.9 + 3.5 * layers, 4.9
-        figure = Figure(figsize=(width, height))
-        panels = figure.subplots(
-            1, layers, squeeze=False, sharey=True,
-            gridspec_kw={
-                "left": 0.8 / width, "right": 1 - 1.2 / width, "top": 1 - 1.1 / height,
-                "bottom": 0.7 / height,
-            },
-        )[0]  # fmt: skip
-        ticks = [place for place in range(n) if (n - 1 - place) % (5 if n <= 25 else 10) == 0]
-        for layer, axes in enumerate(panels):
-            values = np.where(allowed, drawn[layer], np.nan)
-            image = axes.imshow(
-                values, cmap=CHANGE, norm=TwoSlopeNorm(0, -largest, largest), interpolation="nearest"
-            )
-            axes.set_facecolor(UNSEEN)
-            axes.set_title(
-                f"layer {layer + 1}   diagonal {near[layer]:+.3f}", fontsize=10.5, pad=5, weight="normal"
-            )
-            axes.set_xlabel("item that is looked at")
-            axes.set_xticks(ticks, [str(place - n + 1) for place in ticks])
-            axes.set_yticks(ticks, [str(place - n + 1) for place in ticks])
-        panels[0].set_ylabel("item that looks (0: the newest)")
-        bar = figure.colorbar(image, cax=figure.add_axes((1 - 0.95 / width, 0.2, 0.14 / width, 0.5)))
-        bar.set_label("less  ← with the future →  more", fontsize=9)
-        bar.ax.tick_params(labelsize=8.5)
-        style.headline(figure, _moved(near), small_print)
-    return figure
-
-
-def diagonal_change(difference: np.ndarray) -> np.ndarray:
-    """(layers,) mean of (layers, n, n) on the diagonal: what an item gives to itself, more or less.
-
-    The oldest place is left out: whatever looks from there has itself alone to look at.
-    """
-    return np.array([np.diagonal(layer)[1:].mean() for layer in difference])
-
-
-def _moved(near: np.ndarray, enough: float = 0.005) -> str:
-    if (np.abs(near) < enough).all():
-        return "Trained with the future, attention stays where it was"
-    if (near > -enough).all():
-        return "Trained with the future, attention moves to the newest items"
-    if (near < enough).all():
-        return "Trained with the future, attention moves away from the newest items"
-    to = " and ".join(str(layer + 1) for layer in np.flatnonzero(near >= enough))
-    return f"Attention moves to the newest items in layer {to}, and away from them elsewhere"
 
 
 GAINS = {"Past-Only": style.INK, "past twice": style.PAST, "stranger": style.FUTURE}
@@ -270,3 +156,85 @@ def _worth(gains: pd.DataFrame, kinds: Sequence[str]) -> str:
     if below.all():
         return "Here the future encoder helps nowhere: something simpler does better in all of these data"
     return "Nowhere here does the user's own future do better than both controls and the past alone"
+
+
+def loss_parts(parts: Mapping[str, float]) -> Figure:
+    """Eq. 14 as a bar: the past encoder's cross-entropy, the future encoder's, and the transfer."""
+    looks = {
+        "past": ("α · past", style.PAST), "future": ("(1 − α) · future", style.FUTURE),
+        "transfer": ("β · transfer", style.SOURCE_DOMAIN),
+    }  # fmt: skip
+    with style.theme():
+        figure = Figure(figsize=(9.0, 1.75))
+        axes = figure.add_axes((0.02, 0.3, 0.96, 0.3))
+        left, total = 0.0, sum(parts.values())
+        for place, (name, value) in enumerate(parts.items()):
+            words, colour = looks[name]
+            axes.barh(0, value, left=left, color=colour, height=0.8)
+            axes.annotate(
+                f"{words} = {value:.3f}", (0.34 * place, -0.75), xycoords="axes fraction", fontsize=10.5,
+                color=style.FUTURE_TEXT if name == "future" else colour, weight="bold",
+            )  # fmt: skip
+            left += value
+        axes.set(xlim=(0, max(total, 1e-6)), ylim=(-0.5, 0.5))
+        axes.axis("off")
+        largest = max(parts, key=parts.get)
+        whose = "The transfer makes" if largest == "transfer" else f"The {largest} encoder's answers make"
+        style.headline(figure, f"{whose} up {parts[largest] / max(total, 1e-9):.0%} of the loss")
+    return figure
+
+
+def tried_weights(
+    results: Mapping[tuple[float, float], float],
+    metric: str,
+    background: Mapping[str, pd.DataFrame],
+    small_print: str = "",
+) -> Figure:
+    """A metric against alpha and against beta, as they are tried, over what is known from before.
+
+    results : (alpha, beta) -> value. background : "alpha" or "beta" -> kept results, columns setting, seed,
+    value, the other one at its default.
+    """
+    known = [frame["value"] for frame in background.values()]
+    values = np.concatenate([list(results.values()), *known])
+    room = max(np.ptp(values), 0.01)
+    with style.theme():
+        figure = Figure(figsize=(9.4, 4.3))
+        panels = figure.subplots(
+            1,
+            2,
+            sharey=True,
+            gridspec_kw={"left": 0.1, "right": 0.98, "top": 0.79, "bottom": 0.15, "wspace": 0.06},
+        )
+        what = {"alpha": "α, the past encoder's share", "beta": "β, the weight of the transfer"}
+        for place, (axes, name) in enumerate(zip(panels, what, strict=True)):
+            if name in background:
+                seeds = background[name].groupby("setting")["value"].agg(["mean", "std"])
+                axes.plot(seeds.index, seeds["mean"], "o-", color=style.MUTED, ms=4, lw=1.4)
+                axes.fill_between(
+                    seeds.index, seeds["mean"] - seeds["std"], seeds["mean"] + seeds["std"],
+                    color=style.MUTED, alpha=0.15, lw=0,
+                )  # fmt: skip
+            for weights, value in results.items():
+                axes.plot(weights[place], value, "o", ms=9, color=style.TARGET, mec="white")
+            axes.set_xlabel(
+                {"alpha": "α, the past encoder's share", "beta": "β, the weight of the transfer"}[name]
+            )
+            axes.grid(axis="y", lw=0.6)
+            axes.set_axisbelow(True)
+        panels[1].set_xscale("symlog", linthresh=0.01, linscale=0.4)
+        panels[1].set_xticks([0, 0.01, 0.1, 1, 5], ["0", ".01", ".1", "1", "5"])
+        panels[1].minorticks_off()
+        panels[0].yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5]))
+        panels[0].yaxis.set_major_formatter("{x:.3f}")
+        panels[0].set(
+            ylabel=metric, ylim=(values.min() - 0.15 * room, values.max() + 0.15 * room), xlim=(0, 1)
+        )
+        best = max(results, key=results.get)
+        title = f"α = {best[0]:g} and β = {best[1]:g}: {metric} {results[best]:.3f}"
+        if len(results) > 1:
+            title = (
+                f"Of {len(results)} tried, α = {best[0]:g} and β = {best[1]:g} do best: {results[best]:.3f}"
+            )
+        style.headline(figure, title, small_print)
+    return figure
