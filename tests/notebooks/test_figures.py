@@ -22,6 +22,9 @@ DIAGRAMS = (
     "lift_fig2_architecture",
     "lift_fig3_workflow",
     "lift_fig6_datastore",
+    "dualrec_fig1_compare",
+    "dualrec_fig2_architecture",
+    "dualrec_fig3_transfer",
 )
 SWEEPS = {  # notebooks that draw kept results, and how many seeds they run afresh here
     "lift_table2_ctr": 1,
