@@ -49,7 +49,8 @@ PLAIN = {
 SASREC = {**PLAIN, "positions": "absolute", "windows": "all", "transfer": "target"}
 BACKBONES: dict[str, dict[str, object]] = {
     "SASRec": SASREC,
-    "GRU4Rec": {**SASREC, "backbone": "gru4rec", "layers": 1},
+    # without the decay: its gradients are so small at first that Adam would follow the decay instead
+    "GRU4Rec": {**SASREC, "backbone": "gru4rec", "layers": 1, "weight_decay": 0.0},
     "FMLP-Rec": {**SASREC, "backbone": "fmlp"},
 }
 DUAL: dict[str, type[DualRec]] = {"DualRec": DualRec, "past twice": PastTwice, "stranger": Stranger}
