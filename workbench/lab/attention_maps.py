@@ -17,13 +17,13 @@ from workbench.methods.dualrec import DualRec
 def mean_attention(model: DualRec, history: Tensor, batch: int = 256) -> np.ndarray:
     """(layers, T, T): weights of the past encoder, query by key, mean over heads and over the B sequences.
 
-    history : (B, T) item codes, oldest first, then 0. The mean at (i, j) is over the sequences that reach as
-    far back as j; it is 0 where none does.
+    history : (B, T) item codes, oldest first, then 0. A row's mean is over the sequences that reach back to
+    its item, so it adds up to 1; where none does it is 0.
 
     Raises DataError for a model that does not attend.
     """
     T = history.shape[1]
-    total, count = 0, torch.zeros(T, T, dtype=torch.float64)
+    total, count = 0, torch.zeros(T, 1)
     training = model.training
     model.eval()
     for rows in history.split(batch):
@@ -41,7 +41,7 @@ def mean_attention(model: DualRec, history: Tensor, batch: int = 256) -> np.ndar
         one = torch.arange(len(rows))[:, None, None]
         shifted = weights.mean(2).cpu()[:, one, at[:, :, None], at[:, None, :]] * there
         total = total + shifted.double().sum(1)
-        count += there.sum(0)
+        count += (place >= 0).sum(0)[:, None]
     model.train(training)
     return (total / count.clamp(min=1)).numpy()
 

@@ -80,7 +80,9 @@ def loss_with_and_without(curves: pd.DataFrame, small_print: str = "") -> Figure
             name = f"{model}, {told}" if model == gapped else f"{model}:\ntrained as it is used"
             ends[name] = (rows["loss"].iloc[-1], colour)
             stopped = [rows["epoch"].iloc[-1], curves["epoch"].max()]
-            axes.plot(stopped, [rows["loss"].iloc[-1]] * 2, color=colour, lw=1, ls=":")  # where training ended
+            axes.plot(
+                stopped, [rows["loss"].iloc[-1]] * 2, color=colour, lw=1, ls=":"
+            )  # where training ended
         last = curves["epoch"].max()
         wide = curves[curves["model"] == gapped].pivot(index="epoch", columns="reads", values="loss")
         axes.fill_between(wide.index, wide["both sides"], wide["past"], color=style.TARGET, alpha=0.09, lw=0)
@@ -137,6 +139,7 @@ def gain_over_controls(
                 weight="bold", va="top",
             )  # fmt: skip
         axes.axvline(0, color=style.INK, lw=1)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_yticks(range(len(kinds)), kinds)
         axes.set(ylim=(len(kinds) - 0.4, -0.6), xlabel=f"{metric} of DualRec minus {metric} of the other")
         axes.tick_params(left=False)
@@ -154,8 +157,8 @@ def _worth(gains: pd.DataFrame, kinds: Sequence[str]) -> str:
     if sure.any():
         return "The user's own future helps, beyond a second encoder, with " + ", ".join(sure.index[sure])
     if below.all():
-        return "Here the future encoder helps nowhere: something simpler does better in all of these data"
-    return "Nowhere here does the user's own future do better than both controls and the past alone"
+        return "The future encoder helps nowhere: something simpler does better"
+    return "Nowhere does the own future beat the past alone and both controls"
 
 
 def loss_parts(parts: Mapping[str, float]) -> Figure:
