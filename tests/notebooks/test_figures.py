@@ -33,6 +33,13 @@ SWEEPS = {  # notebooks that draw kept results, and how many seeds they run afre
     "lift_table5_contexts": 2,  # below two there is no gain to draw
     "lift_fig4_mask_ratio": 1,
     "lift_fig7_fig8_k_and_l": 1,
+    "dualrec_table2_all": 1,
+    "dualrec_table3_ablations": 2,
+    "dualrec_table4_backbones": 1,
+    "dualrec_table5_directions": 2,
+    "dualrec_fig4_alpha": 1,
+    "dualrec_fig5_beta": 1,
+    "dualrec_fig6_attention": 2,
 }
 TINY = {  # what makes a notebook tiny; the others get the smallest world
     "lift_retrieval_speed": {"largest": 3_000},
@@ -166,6 +173,10 @@ def test_a_sweep_writes_no_kept_results(ran: SimpleNamespace) -> None:
         ("lift_table3_topn", "LIFT", 8, ("ML-1M", "HR@10", "LIFT", 0.4324)),
         ("lift_table4_encoders", "Transformer Decoder (p)", 6, ("Taobao", "AUC", "RNN (p)", 0.8715)),
         ("lift_table5_contexts", "Future & History", 5, ("Alipay", "AUC", "Future Only", 0.8525)),
+        ("dualrec_table2_all", "DualRec", 13, ("Beauty", "NDCG@10", "SASRec", 0.3358)),
+        ("dualrec_table3_ablations", "DualRec", 6, ("Toys", "HR@5", "DualRec w/o RC", 0.3388)),
+        ("dualrec_table4_backbones", "DualSASRec+BIT", 9, ("Beauty", "MRR", "GRU4Rec", 0.2593)),
+        ("dualrec_table5_directions", "DualRec", 4, ("Yelp", "NDCG@5", "Future-Only", 0.4576)),
     ],
     indirect=["ran"],
 )
@@ -203,6 +214,26 @@ def test_every_k_and_l_is_tried(ran: SimpleNamespace) -> None:
     assert tried["K"] == [1, 2, 5, 10, 20, 40]
     assert tried["L"] == [5, 10, 20, 40]
     assert ran.table["value"].between(0.2, 0.8).all()
+
+
+@pytest.mark.parametrize(
+    ("ran", "settings"),
+    [
+        ("dualrec_fig4_alpha", [0.1, 0.3, 0.5, 0.7, 0.9]),
+        ("dualrec_fig5_beta", [0.0, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0]),
+    ],
+    indirect=["ran"],
+)
+def test_every_weight_of_the_loss_is_tried(ran: SimpleNamespace, settings: list[float]) -> None:
+    assert ran.table["setting"].tolist() == settings
+    assert ran.table["value"].between(0, 1).all()
+
+
+@only("dualrec_fig6_attention")
+def test_attention_moves_in_every_layer_and_seed(ran: SimpleNamespace) -> None:
+    assert ran.table["variant"].tolist() == ["DualRec", "DualRec", "w/o BIT", "w/o BIT"]
+    assert ran.table[["seed", "layer"]].to_numpy().tolist() == [[SEED, 1], [SEED + 1, 1]] * 2
+    assert ran.table["itself"].abs().between(1e-9, 1).all()
 
 
 @only("lift_fig5_inference_time")

@@ -8,7 +8,7 @@ from pages import collisions
 from workbench.errors import DataError
 from workbench.methods.dualrec import window_mask
 from workbench.methods.dualrec_config import window_sizes
-from workbench.show.pictures_attention import attention_change, attention_map, diagonal_change
+from workbench.show.pictures_attention import attention_change, attention_map, moves
 from workbench.show.pictures_dualrec import (
     GAINS,
     gain_over_controls,
@@ -66,20 +66,21 @@ def test_attention_of_one_user_has_all_names_once_a_side() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
-    [((0.1, 0.1), "moves to the newest"), ((-0.1, -0.1), "away from"), ((0.1, -0.1), "in layer 1"),
-     ((0.0, 0.001), "stays")],
+    ("itself", "before", "words"),
+    [(0.1, 0.0, "to the newest 5 items"), (-0.1, 0.05, "from an item itself to the few before it"),
+     (-0.1, 0.0, "further back"), (0.0, 0.0, "stays"), (0.1, -0.025, "among the newest 5")],
 )  # fmt: skip
-def test_the_title_says_where_attention_moved(change: tuple[float, float], words: str) -> None:
-    difference = np.stack([np.eye(8) * by for by in change])
+def test_the_title_says_where_attention_moved(itself: float, before: float, words: str) -> None:
+    one = itself * np.eye(12) + before * sum(np.eye(12, k=-back) for back in range(1, 5))
+    difference = np.stack([one, one])
     assert words in titled(attention_change(difference, "tiny"))
-    np.testing.assert_allclose(diagonal_change(difference), change)
+    np.testing.assert_allclose(moves(difference), [[itself] * 2, [itself + 4 * before] * 2], atol=1e-12)
 
 
-def test_the_oldest_place_does_not_count_and_part_of_a_map_can_be_shown() -> None:
+def test_places_with_little_to_look_at_do_not_count_and_part_of_a_map_can_be_shown() -> None:
     difference = np.zeros((1, 9, 9))
-    difference[0, 0, 0] = 5.0
-    assert diagonal_change(difference) == [0.0]
+    difference[0, :5] = 5.0
+    assert not moves(difference).any()
     figure = attention_change(difference, shown=4)
     assert figure.axes[0].images[0].get_array().shape == (4, 4)
 

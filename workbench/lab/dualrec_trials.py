@@ -103,6 +103,7 @@ EXPERIMENTS: dict[str, dict[str, dict[str, object]]] = {
     # one head, as in the paper's figure; what is kept is the mean attention of the test histories
     "dualrec_fig6": {
         "Past-Only": {**PAST, "heads": 1, "attention": True},
+        "w/o BIT": {"beta": 0.0, "heads": 1, "attention": True},
         "DualRec": {"heads": 1, "attention": True},
     },
     "dualrec_controls": {

@@ -14,6 +14,7 @@ from workbench.show import style
 from workbench.show.drawing import tint
 
 CHANGE = LinearSegmentedColormap.from_list("change", [style.PAST, "white", style.TARGET])
+NEWEST = 5  # items that count as near
 UNSEEN = "#F6F7F8"  # behind what nobody may look at
 
 
@@ -74,11 +75,11 @@ def attention_change(difference: np.ndarray, small_print: str = "", shown: int |
 
     difference : (layers, n, n) query by key, the newest item last. shown : how many of the newest items.
     """
-    layers, n = len(difference), shown or difference.shape[1]
+    layers, n = len(difference), min(shown or difference.shape[1], difference.shape[1])
     drawn = difference[:, -n:, -n:]
     allowed = np.tril(np.ones((n, n), dtype=bool))
     largest = float(np.abs(drawn[:, allowed]).max()) or 1.0
-    near = diagonal_change(difference)
+    itself, near = moves(difference)
     with style.theme():
         width, height = 1.9 + 3.5 * layers, 4.9
         figure = Figure(figsize=(width, height))
@@ -96,9 +97,8 @@ def attention_change(difference: np.ndarray, small_print: str = "", shown: int |
                 values, cmap=CHANGE, norm=TwoSlopeNorm(0, -largest, largest), interpolation="nearest"
             )
             axes.set_facecolor(UNSEEN)
-            axes.set_title(
-                f"layer {layer + 1}   diagonal {near[layer]:+.3f}", fontsize=10.5, pad=5, weight="normal"
-            )
+            told = f"itself {itself[layer]:+.3f}, newest {NEWEST} together {near[layer]:+.3f}"
+            axes.set_title(f"layer {layer + 1}: {told}", fontsize=9.5, pad=5, weight="normal")
             axes.set_xlabel("item that is looked at")
             axes.set_xticks(ticks, [str(place - n + 1) for place in ticks])
             axes.set_yticks(ticks, [str(place - n + 1) for place in ticks])
@@ -106,24 +106,31 @@ def attention_change(difference: np.ndarray, small_print: str = "", shown: int |
         bar = figure.colorbar(image, cax=figure.add_axes((1 - 0.95 / width, 0.2, 0.14 / width, 0.5)))
         bar.set_label("less  ← with the future →  more", fontsize=9)
         bar.ax.tick_params(labelsize=8.5)
-        style.headline(figure, _moved(near), small_print)
+        style.headline(figure, _moved(itself.mean(), near.mean()), small_print)
     return figure
 
 
-def diagonal_change(difference: np.ndarray) -> np.ndarray:
-    """(layers,) mean of (layers, n, n) on the diagonal: what an item gives to itself, more or less.
+def moves(difference: np.ndarray, newest: int = NEWEST) -> np.ndarray:
+    """(2, layers) of (layers, n, n): what an item gives, more or less, to itself; and to the ``newest`` items
+    together, itself among them.
 
-    The oldest place is left out: whatever looks from there has itself alone to look at.
+    Only places with more than that many items to look at count: the others have nowhere else to look.
     """
-    return np.array([np.diagonal(layer)[1:].mean() for layer in difference])
+    n = difference.shape[1]
+    near = sum(np.eye(n, k=-back) for back in range(newest))
+    rows = difference[:, newest:]
+    return np.array([[(layer * part[newest:]).sum(1).mean() for layer in rows] for part in (np.eye(n), near)])
 
 
-def _moved(near: np.ndarray, enough: float = 0.005) -> str:
-    if (np.abs(near) < enough).all():
-        return "Trained with the future, attention stays where it was"
-    if (near > -enough).all():
-        return "Trained with the future, attention moves to the newest items"
-    if (near < enough).all():
-        return "Trained with the future, attention moves away from the newest items"
-    to = " and ".join(str(layer + 1) for layer in np.flatnonzero(near >= enough))
-    return f"Attention moves to the newest items in layer {to}, and away from them elsewhere"
+def _moved(itself: float, near: float, enough: float = 0.005) -> str:
+    """The means over layers in words."""
+    begin = "Trained with the future, attention"
+    if max(abs(itself), abs(near)) < enough:
+        return f"{begin} stays where it was"
+    if near > enough and itself < -enough:
+        return f"{begin} moves from an item itself to the few before it"
+    if near > enough:
+        return f"{begin} moves to the newest {NEWEST} items"
+    if near < -enough:
+        return f"{begin} moves to items further back"
+    return f"{begin} moves among the newest {NEWEST} items"

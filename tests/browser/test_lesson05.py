@@ -1,0 +1,77 @@
+"""Lesson 05 in a real browser: windows of heads, a training with other weights, attention of one head."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from in_jupyterlab import MINUTE, NUMBERS, PICTURE, answer_to, bring_up, complaints, knob, open_and_run
+
+ARTIFACTS = Path(__file__).parent.parent.parent / "build" / "browser"
+
+
+@pytest.fixture
+def lesson(jupyterlab, page, tmp_path):
+    """Lesson 05 on the tiny world, opened and run."""
+    path = tmp_path / "notebooks" / "05_dualrec.ipynb"
+    nb = nbformat.read(path, 4)
+    (cell,) = [cell for cell in nb.cells if "parameters" in cell.metadata.get("tags", [])]
+    assert "dataset = None" in cell.source
+    cell.source = cell.source.replace("dataset = None", 'dataset = "world:tiny"')
+    nbformat.write(nb, path)
+    last = "in order,"
+    return open_and_run(
+        page, jupyterlab, "05_dualrec", "DualRec: the future while training", last, minutes=10
+    )
+
+
+def test_windows_weights_and_attention(lesson):
+    page = lesson
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    before = page.locator(NUMBERS).first.text_content()
+    assert before.count("%") == 8  # a head each
+
+    def fewer_heads():
+        readout = knob(page, "heads").locator(".widget-readout")
+        readout.click(click_count=3)
+        readout.fill("3")
+        readout.press("Enter")
+
+    numbers, _ = answer_to(page, fewer_heads)
+    assert numbers.count("%") == 3
+
+    def the_other_encoder():
+        knob(page, "encoder").locator("select").select_option("future")
+
+    picture = page.locator(PICTURE).first
+    seen = picture.get_attribute("src")
+    the_other_encoder()
+    page.wait_for_function(
+        "before => document.querySelector('.jp-OutputArea img.widget-image').src !== before", arg=seen,
+        timeout=MINUTE,
+    )  # fmt: skip
+    page.screenshot(path=ARTIFACTS / "lesson05_windows.png")
+
+    results = page.locator(".workbench-results")
+    bring_up(page.locator(NUMBERS).nth(1))
+    tried = results.text_content()
+    handle = knob(page, "alpha").locator(".noUi-handle")
+    handle.focus()
+    handle.press("ArrowRight")
+    page.locator(".jupyter-button:not([disabled])", has_text="Run").click()
+    page.locator(".workbench-status", has_text="done in").wait_for(timeout=2 * MINUTE)
+    assert "α 0.7, β 0.5" in results.text_content()
+    assert results.text_content().startswith(tried)
+    page.screenshot(path=ARTIFACTS / "lesson05_trained.png")
+
+    third = page.locator(NUMBERS).nth(2)
+    bring_up(third)
+    told = third.text_content()
+    assert "window 20" in told
+    head = page.locator(".widget-inline-hbox", has=page.get_by_text("head", exact=True)).last
+    head.locator(".noUi-handle").focus()
+    head.locator(".noUi-handle").press("ArrowLeft")
+    page.locator(NUMBERS, has_text="window 9").wait_for(timeout=MINUTE)
+    page.screenshot(path=ARTIFACTS / "lesson05_attention.png")
+    assert complaints(page) == 0
