@@ -24,6 +24,7 @@ def test_twice_the_past_reads_no_future_and_compares_like_with_like() -> None:
     past, future = model._compared(place, place + 10, length)
     assert past.flatten().tolist() == [0, 1, 2, 3, 0, 1]
     assert torch.equal(past + 10, future)
+    assert not torch.equal(model.future.bias.table, model.past.bias.table)
     model.future.load_state_dict(model.past.state_dict())
     assert torch.isclose(model.transfer(model.read(some), model.read(some), length), torch.tensor(0.0))
 
@@ -34,15 +35,17 @@ def test_a_stranger_reads_anothers_row_and_foretells_this_one() -> None:
     (read, foretold) = Stranger(ITEMS, SMALL).rows(some, length)["future"]
     assert torch.equal(foretold, some.flip(1))
     assert sorted(read.tolist()) == sorted(foretold.tolist())
-    assert (read != foretold).any(1).float().mean() > 0.8
+    assert (read != foretold).any(1).all(), "somebody is their own stranger"
 
 
 @pytest.mark.parametrize("kind", [PastTwice, Stranger])
 def test_they_predict_with_the_past_encoder_and_cost_as_much(kind: type) -> None:
     torch.manual_seed(0)
     model, plain = kind(ITEMS, SMALL), DualRec(ITEMS, SMALL)
-    assert sum(p.numel() for p in model.parameters()) == sum(p.numel() for p in plain.parameters())
-    plain.load_state_dict(model.state_dict())
+    sizes = [sum(p.numel() for p in one.parameters()) for one in (model, plain)]
+    assert sizes[0] - sizes[1] == (model.future.bias.table.numel() if kind is PastTwice else 0)
+    kept = {name: value for name, value in model.state_dict().items() if not name.startswith("future.")}
+    plain.load_state_dict(kept, strict=False)
     user, history = torch.zeros(2, dtype=torch.int64), rows(6, 4)
     assert torch.equal(model.eval()(user, history), plain.eval()(user, history))
     assert torch.isfinite(model.training_loss(user, history))

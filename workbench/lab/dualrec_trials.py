@@ -49,8 +49,7 @@ PLAIN = {
 SASREC = {**PLAIN, "positions": "absolute", "windows": "all", "transfer": "target"}
 BACKBONES: dict[str, dict[str, object]] = {
     "SASRec": SASREC,
-    # without the decay: its gradients are so small at first that Adam would follow the decay instead
-    "GRU4Rec": {**SASREC, "backbone": "gru4rec", "layers": 1, "weight_decay": 0.0},
+    "GRU4Rec": {**SASREC, "backbone": "gru4rec", "layers": 1},
     "FMLP-Rec": {**SASREC, "backbone": "fmlp"},
 }
 DUAL: dict[str, type[DualRec]] = {"DualRec": DualRec, "past twice": PastTwice, "stranger": Stranger}
@@ -137,9 +136,11 @@ TRAINING = {
 SETTINGS: dict[str, dict[str, object]] = {
     "amazon-beauty": {},
     "yelp": {},
-    "world:small": {"epochs": 40, "length": 20, "width": 32, "heads": 4, "dropout": 0.2, "lr": 3e-3},
+    "world:small": {
+        "epochs": 100, "batch": 64, "lr": 2e-3, "length": 20, "width": 32, "heads": 4, "dropout": 0.2,
+    },
     "world:tiny": {"epochs": 2, "length": 8, "width": 8, "heads": 2, "layers": 1, "negatives": 20},
-}
+}  # fmt: skip
 # What data there is: how far the world's events are shuffled in their sessions (order_noise), and the share
 # of all users whose sequences are trained on.
 DATA = {"order_noise": 0.0, "train_users": 1.0}

@@ -8,6 +8,7 @@ model that reads the past has one answer.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,8 +19,8 @@ from workbench.baselines.masked_items import BERT4Rec
 from workbench.data.histories import Histories
 from workbench.errors import DataError
 from workbench.lab.dualrec_trials import window_loss
-from workbench.lab.leave_one_out import NextItemTask
-from workbench.lab.training import fit
+from workbench.lab.leave_one_out import NextItemTask, Sequences
+from workbench.lab.training import Loss, fit
 from workbench.methods.next_item import NextItem, full_softmax
 
 BOTH, PAST = READS = ("both sides", "past")
@@ -69,15 +70,21 @@ def losses(model: NextItem, rows: Tensor) -> dict[str, float]:
     return found
 
 
-def watched(
-    models: Mapping[str, tuple[NextItem, int]], task: NextItemTask, lr: float, seed: int, batch: int = 32
-) -> pd.DataFrame:
-    """Train each model, and ask it after every epoch: columns model, reads, epoch, loss.
+class Learner(NamedTuple):
+    """A model to train, and its epochs; with ``prefixes`` on so many random prefixes of each row instead of
+    the row, so that it meets rows of every length, as it will in use."""
 
-    models : name -> a model and its epochs.
-    """
+    model: NextItem
+    epochs: int
+    prefixes: int = 0
+
+
+def watched(
+    learners: Mapping[str, Learner], task: NextItemTask, lr: float, seed: int, batch: int = 64
+) -> pd.DataFrame:
+    """Train each learner, and ask it after every epoch: columns model, reads, epoch, loss."""
     asked, training, found = middles(task), task.training, []
-    for name, (model, epochs) in models.items():
+    for name, (model, epochs, prefixes) in learners.items():
 
         def note(
             epoch: int, epochs: int, step: int, steps: int, history: list, name=name, model=model
@@ -85,8 +92,25 @@ def watched(
             if step == steps:
                 found.extend((name, reads, epoch, loss) for reads, loss in losses(model, asked).items())
 
+        loss = prefix_loss(training, prefixes) if prefixes else window_loss(training, model)
         fit(
-            model, window_loss(training, model), len(training), epochs=epochs, batch=batch, lr=lr, seed=seed,
+            model, loss, len(training), epochs=epochs, batch=batch, lr=lr, clip=5.0, seed=seed,
             alike=training.read, on_progress=note,
         )  # fmt: skip
     return pd.DataFrame(found, columns=["model", "reads", "epoch", "loss"])
+
+
+def prefix_loss(training: Sequences, prefixes: int) -> Loss:
+    """The model's own loss on so many prefixes of every row, of 2 items up to all, each as likely."""
+
+    def loss(model: NextItem, index: Tensor) -> Tensor:
+        index = index.repeat(prefixes)
+        device = next(model.parameters()).device
+        rows = training.windows(index).to(device)
+        length = (rows > 0).sum(1)
+        more = (torch.rand(len(rows), device=device) * (length - 1)).long()
+        kept = 2 + more.clamp(max=length - 2)
+        rows = rows * (torch.arange(rows.shape[1], device=device) < kept[:, None])
+        return model.training_loss(training.user[index].to(device), rows[:, : int(kept.max())])
+
+    return loss

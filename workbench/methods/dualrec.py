@@ -1,9 +1,9 @@
 """DualRec (Zhang et al. 2022): a second encoder reads the future while training, and stays at home later.
 
-The past encoder foretells the next item, the future encoder the previous one (Section 3.3); they share
-nothing but the item embeddings, which are the output layer too. Every head of every layer sees a window of
-its own size (Eq. 8-9), and what the two encoders' heads hold is drawn together by a symmetric KL divergence
-(Eq. 10-11). Prediction asks the past encoder alone.
+The past encoder foretells the next item, the future encoder the previous one (Section 3.3); they share the
+embedding layer, that is items (the output layer too) and relative positions, and nothing else. Every head of
+every layer sees a window of its own size (Eq. 8-9), and what the two encoders' heads hold is drawn together
+by a symmetric KL divergence (Eq. 10-11). Prediction asks the past encoder alone.
 
     model = DualRec(items, DualRecConfig())
     model.training_loss(user, sequence).backward()      # Eq. 14
@@ -225,7 +225,10 @@ class DualRec(NextItem):
     def __init__(self, items: int, config: DualRecConfig) -> None:
         super().__init__(1, items, "softmax")
         self.config = config
-        self.item = table(items, config.width, std=0.02)
+        recurrent = (
+            config.backbone == "gru4rec"
+        )  # it has no layer norm: from a small start it hardly gets off
+        self.item = table(items, config.width, std=0.1 if recurrent else 0.02)
         biased = config.backbone == "transformer" and config.positions == "bias"
         bias = Bias(config.length, config.heads) if biased else None
         self.past = _encoder(config, bias, config.dropout) if config.encoders != "future" else None
@@ -233,7 +236,8 @@ class DualRec(NextItem):
             self.future = _encoder(config, bias, config.dropout if config.future_dropout else 0.0)
         else:
             self.future = self.past if config.encoders == "one" else None
-        self.apply(_normal_start)
+        if not recurrent:
+            self.apply(_normal_start)
 
     def read(self, sequence: Tensor, direction: str = "past") -> Read:
         """What one encoder makes of sequences (B, T) of item codes, in its own reading direction."""

@@ -39,7 +39,7 @@ class DualRecConfig:
     transfer : which heads are compared in Eq. 10 (ambiguities D4 and D5): of the two states that foretell
         the same target, of the same position, or the means over all positions (the authors').
     targets : t = 2 .. n-1 for both encoders (Eq. 14), or all that an encoder has an input for (D6).
-    future_dropout : False is the authors', who forgot to tell the future encoder.
+    future_dropout : False is the authors': none inside the future encoder's layers.
     output_dropout : the authors drop numbers of the states that are compared with items, too.
     """
 

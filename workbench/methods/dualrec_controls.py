@@ -1,7 +1,8 @@
 """Two controls for DualRec: is it the future that helps, or merely a second encoder?
 
-Both train as much as DualRec and predict with the past encoder alone. What DualRec gains over both is what
-this user's own future is worth.
+Both train as much as DualRec and predict with the past encoder alone. The second past is the one to beat: it
+has all but the future. A stranger's future says nothing about this user, so its part of the loss is noise;
+who does not beat that has learnt nothing from the pairing.
 """
 
 from __future__ import annotations
@@ -10,11 +11,20 @@ import torch
 from torch import Tensor
 
 from workbench.methods.backbones import Read
-from workbench.methods.dualrec import DualRec, backwards
+from workbench.methods.dualrec import Bias, DualRec, Transformer, backwards
+from workbench.methods.dualrec_config import DualRecConfig
 
 
 class PastTwice(DualRec):
-    """The second encoder reads the past, too, from another start: the embeddings are supervised twice."""
+    """The second encoder reads the past, too, from another start: the embeddings are supervised twice.
+
+    It has position biases of its own. DualRec's two share a table, but use different halves of it.
+    """
+
+    def __init__(self, items: int, config: DualRecConfig) -> None:
+        super().__init__(items, config)
+        if isinstance(self.future, Transformer) and self.future.bias is not None:
+            self.future.bias = Bias(config.length, config.heads)
 
     def rows(self, sequence: Tensor, length: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         """As in :class:`DualRec`."""
@@ -33,6 +43,8 @@ class Stranger(DualRec):
 
     def rows(self, sequence: Tensor, length: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         """As in :class:`DualRec`."""
-        other = torch.randperm(len(sequence), device=sequence.device)
+        order = torch.randperm(len(sequence), device=sequence.device)
+        other = torch.empty_like(order)
+        other[order] = order.roll(1)  # a circle through the batch: nobody is their own stranger
         strange = backwards(sequence[other], length[other])
         return {"past": (sequence, sequence), "future": (strange, backwards(sequence, length))}
