@@ -32,6 +32,7 @@ def mean_attention(model: DualRec, history: Tensor, batch: int = 256) -> np.ndar
                 torch.zeros(len(rows), dtype=torch.int64), rows.to(model.item.weight.device)
             )
         if weights is None:
+            model.train(training)
             raise DataError("this model's past encoder does not attend: it has no weights to show")
         place = torch.arange(T) - (
             T - (rows > 0).sum(1, keepdim=True)

@@ -77,7 +77,7 @@ class DualRecConfig:
         for name, most, what in (
             ("dropout", 1, "below 1"),
             ("alpha", 1.0001, "1"),
-            ("beta", math.inf, "any"),
+            ("beta", math.inf, "any number"),
         ):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < most:

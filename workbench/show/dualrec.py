@@ -35,7 +35,7 @@ def windows_explorer(length: int = 12, heads: int = 8) -> Explorer:
         return head_windows(seen, sizes, direction), f"of all allowed pairs the heads see <b>{told}</b>"
 
     knobs = {
-        "n": slider("n items", length, 3, 50),
+        "n": slider("n items", length, 8, 50),
         "heads": slider("heads", heads, 1, 8),
         "direction": choice("encoder", [PAST, FUTURE], PAST),
     }
@@ -48,7 +48,7 @@ def attention_explorer(
     """Where each head of each model looks when it reads a user's history.
 
     models : name -> trained. histories : (users, T) item codes, oldest first, then 0. names : item code ->
-    what is written beside the map, which shows the ``newest`` items.
+    what is written beside the map. newest : so many items are read, and shown.
     """
     first = next(iter(models.values()))
 
@@ -61,7 +61,7 @@ def attention_explorer(
         titled = f"{model}: layer {layer}, head {head} of the {encoder} encoder"
         looked = np.diagonal(weights)
         own = looked[1:] if encoder == PAST else looked[:-1]  # of those who had a choice
-        note = f"user {user}, newest {len(row)} items, the last one newest; darker: looked at more"
+        note = f"user {user}; reads the newest {len(row)} items, oldest on top; darker: looked at more"
         window = window_sizes(chosen.config.heads, chosen.config.length)[head - 1]
         told = f"window <b>{window}</b>; an item gives <b>{own.mean():.2f}</b> of its attention to itself"
         return attention_map(weights, [names[code] for code in row.tolist()], encoder, titled, note), told

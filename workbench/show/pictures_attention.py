@@ -104,7 +104,7 @@ def attention_change(difference: np.ndarray, small_print: str = "", shown: int |
             axes.set_yticks(ticks, [str(place - n + 1) for place in ticks])
         panels[0].set_ylabel("item that looks (0: the newest)")
         bar = figure.colorbar(image, cax=figure.add_axes((1 - 0.95 / width, 0.2, 0.14 / width, 0.5)))
-        bar.set_label("less  ← with the future →  more", fontsize=9)
+        bar.set_label("DualRec minus the past alone", fontsize=9)
         bar.ax.tick_params(labelsize=8.5)
         style.headline(figure, _moved(itself.mean(), near.mean()), small_print)
     return figure
@@ -114,7 +114,7 @@ def moves(difference: np.ndarray, newest: int = NEWEST) -> np.ndarray:
     """(2, layers) of (layers, n, n): what an item gives, more or less, to itself; and to the ``newest`` items
     together, itself among them.
 
-    Only places with more than that many items to look at count: the others have nowhere else to look.
+    Only places that far from the oldest one count: from the others there is nowhere else to look.
     """
     n = difference.shape[1]
     near = sum(np.eye(n, k=-back) for back in range(newest))
@@ -124,7 +124,7 @@ def moves(difference: np.ndarray, newest: int = NEWEST) -> np.ndarray:
 
 def _moved(itself: float, near: float, enough: float = 0.005) -> str:
     """The means over layers in words."""
-    begin = "Trained with the future, attention"
+    begin = "Beside a future encoder, attention"
     if max(abs(itself), abs(near)) < enough:
         return f"{begin} stays where it was"
     if near > enough and itself < -enough:
