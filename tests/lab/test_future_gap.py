@@ -1,5 +1,7 @@
 """The training-inference gap: who is asked, what is read, and a gap that a known model has."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from torch.nn import functional
 from workbench.baselines.masked_items import BERT4Rec
 from workbench.data import load
 from workbench.errors import DataError
-from workbench.lab.future_gap import BOTH, PAST, losses, middles, watched
+from workbench.lab.future_gap import BOTH, PAST, Learner, losses, middles, prefix_loss, watched
 from workbench.lab.leave_one_out import NextItemTask
 from workbench.lab.lift import made
 from workbench.methods.dualrec import DualRec
@@ -91,8 +93,30 @@ def test_the_target_itself_is_never_read(task: NextItemTask) -> None:
 
 
 def test_every_epoch_of_every_model_is_noted(task: NextItemTask) -> None:
-    found = watched({"masked": (masked(task), 3), "dual": (dual(task), 2)}, task, lr=1e-3, seed=0)
+    learners = {"masked": Learner(masked(task), 3, prefixes=2), "dual": Learner(dual(task), 2)}
+    found = watched(learners, task, lr=1e-3, seed=0)
     assert found.groupby(["model", "reads"])["epoch"].agg(list).to_dict() == {
         ("masked", BOTH): [1, 2, 3], ("masked", PAST): [1, 2, 3], ("dual", PAST): [1, 2],
     }  # fmt: skip
     assert found["loss"].between(1, 12).all()
+
+
+def test_prefixes_of_all_lengths_are_read_as_often(task: NextItemTask) -> None:
+    class Probe(torch.nn.Linear):
+        def training_loss(self, user: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+            self.told = user, rows
+            return rows.sum()
+
+    probe, training = Probe(1, 1), task.training
+    training = replace(training, count=training.count.clamp(max=8))  # nothing to draw but the prefix
+    index = (training.count == 8).nonzero()[:1, 0]
+    row = training.windows(index)[0]
+    torch.manual_seed(0)
+    prefix_loss(training, 7_000)(probe, index)
+    user, rows = probe.told
+    assert (user == training.user[index]).all()
+    lengths = (rows > 0).sum(1)
+    assert all(torch.equal(one[:n], row[:n]) for one, n in zip(rows[:200], lengths[:200], strict=True))
+    counts = lengths.bincount(minlength=9)[2:]
+    assert counts.sum() == 7_000
+    assert (counts - 1_000).abs().max() < 150  # five standard errors

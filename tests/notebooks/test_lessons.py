@@ -108,3 +108,17 @@ def test_lesson_04_runs_on_movielens(tmp_path, monkeypatch):
     figures = run("04_lift_predict", tmp_path, monkeypatch, profile="real")
     (drawn,) = figures.glob("believed__ml-1m*.json")
     assert "ml-1m" in json.loads(drawn.read_text())["dataset"]
+
+
+def test_lesson_05_measures_the_gap_and_trains_both_models(tmp_path, monkeypatch):
+    figures = run("05_dualrec", tmp_path, monkeypatch)  # its cells check the masks, the KL and the loss
+    curves = pd.read_csv(figures / "training_inference_gap__world-small.csv")
+    ends = curves.groupby(["model", "reads"])["loss"].last()
+    guessing = 7.5  # ln of 1,840 items
+    assert len(ends) == 4
+    assert ends.between(6.0, guessing).all()
+    assert ends["BERT4Rec", "past"] > ends["BERT4Rec", "both sides"]
+    assert ends["DualRec", "past"] < ends["BERT4Rec", "past"]
+    about = json.loads((figures / "attention_change__world-small.json").read_text())
+    assert about["seed"] == SEED
+    assert about["configuration"]["variant"] == "paper"
