@@ -126,6 +126,7 @@ EXPERIMENTS: dict[str, dict[str, dict[str, object]]] = {
         "future without dropout": {"future_dropout": False},
         "output dropout": {"output_dropout": True},
         "authors": AUTHORS,
+        "authors, no output dropout": {**AUTHORS, "output_dropout": False},
     },
 }
 SHOWN = ("HR@5", "NDCG@5", "NDCG@10", "MRR", "full NDCG@10")

@@ -232,8 +232,6 @@ def tried_weights(
         best = max(results, key=results.get)
         title = f"α = {best[0]:g} and β = {best[1]:g}: {metric} {results[best]:.3f}"
         if len(results) > 1:
-            title = (
-                f"Of {len(results)} tried, α = {best[0]:g} and β = {best[1]:g} do best: {results[best]:.3f}"
-            )
+            title = f"Of {len(results)} tried, α = {best[0]:g} and β = {best[1]:g} do best so far"
         style.headline(figure, title, small_print)
     return figure
