@@ -96,6 +96,8 @@ def test_the_future_is_worth_something_only_over_all_three() -> None:
     one_fails.loc[(one_fails["data"] == "all") & (one_fails["over"] == "stranger"), "low"] = -0.01
     assert titled(gain_over_controls(one_fails, "NDCG@10", WORDS)).endswith("with half")
     assert "Nowhere" in titled(gain_over_controls(gains(-0.01, 0.01), "NDCG@10", WORDS))
+    part = gains(0.01, 0.03).query("over != 'past twice'")
+    assert "that have been run" in titled(gain_over_controls(part, "NDCG@10", WORDS))
     assert "helps nowhere" in titled(gain_over_controls(gains(-0.03, -0.01), "NDCG@10", WORDS))
 
 

@@ -31,7 +31,7 @@ def mask_ratio_curve(
     """
     with style.theme():
         figure = Figure(figsize=(8.6, 4.6))
-        axes = figure.add_axes((0.11, 0.155, 0.86, 0.68))
+        axes = figure.add_axes((0.11, 0.155, 0.86, 0.65))
         axes.axvspan(*published, color=style.FAINT, alpha=0.5, lw=0)
         axes.annotate(
             "the paper's best ratios lie here", (sum(published) / 2, 1), (0, -4), ha="center", va="top",

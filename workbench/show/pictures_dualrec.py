@@ -135,8 +135,8 @@ def gain_over_controls(
                 axes.plot(row.gain, y, "o", ms=7, color=colour, mec="white")
             place = 0.16 * list(GAINS).index(over)
             axes.annotate(
-                words[over], (1.03, 0.92 - place), xycoords="axes fraction", color=colour, fontsize=10,
-                weight="bold", va="top",
+                words[over], (1.03, 0.92 - place), xycoords="axes fraction", fontsize=10,
+                weight="bold", va="top", color=style.FUTURE_TEXT if colour == style.FUTURE else colour,
             )  # fmt: skip
         axes.axvline(0, color=style.INK, lw=1)
         axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -150,6 +150,8 @@ def gain_over_controls(
 
 def _worth(gains: pd.DataFrame, kinds: Sequence[str]) -> str:
     """The future is worth something where DualRec beats all three."""
+    if gains.groupby("data")["over"].nunique().min() < len(GAINS):
+        return "DualRec against those of its three opponents that have been run"
     sure = gains.assign(above=gains["low"] > 0).groupby("data", sort=False)["above"].all()
     below = gains.assign(below=gains["high"] < 0).groupby("data", sort=False)["below"].any()
     if sure.all():

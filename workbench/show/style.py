@@ -6,6 +6,7 @@ future is light, so that the two also differ in a greyscale print.
 
 from __future__ import annotations
 
+import textwrap
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +50,8 @@ RC = {
     "svg.fonttype": "none",
 }
 
+LETTERS = 14.5  # of small print to an inch, about
+
 
 _DRAWING = threading.RLock()
 
@@ -65,8 +68,12 @@ def theme() -> Iterator[None]:
 
 
 def headline(figure: Figure, title: str, small_print: str = "") -> None:
-    """The message on top and the small print under it, at the same distances in a figure of any height."""
+    """The message on top and the small print under it, at the same distances in a figure of any height.
+
+    Small print that is wider than the figure goes on in a second line.
+    """
     height = figure.get_figheight()
+    small_print = textwrap.fill(small_print, int(LETTERS * figure.get_figwidth()))
     top = {"x": 0.012, "ha": "left", "va": "top"}
     figure.suptitle(title, y=1 - 0.12 / height, fontsize=13.5, weight="bold", **top)
     figure.text(s=small_print, y=1 - 0.45 / height, fontsize=9.5, color=MUTED, **top)
