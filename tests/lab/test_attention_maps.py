@@ -57,3 +57,4 @@ def test_an_encoder_without_attention_is_refused() -> None:
     for ask in (lambda: mean_attention(recurrent, HISTORY), lambda: attention_of(recurrent, HISTORY[0])):
         with pytest.raises(DataError, match="does not attend"):
             ask()
+        assert recurrent.training, "the model is left as it was found"

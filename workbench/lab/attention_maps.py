@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from workbench.errors import DataError
+from workbench.lab.training import asking
 from workbench.methods.dualrec import DualRec
 
 
@@ -22,38 +23,28 @@ def mean_attention(model: DualRec, history: Tensor, batch: int = 256) -> np.ndar
 
     Raises DataError for a model that does not attend.
     """
-    T = history.shape[1]
+    T, device = history.shape[1], model.item.weight.device
     total, count = 0, torch.zeros(T, 1)
-    training = model.training
-    model.eval()
     for rows in history.split(batch):
-        with torch.no_grad():
-            _, weights = model.states(
-                torch.zeros(len(rows), dtype=torch.int64), rows.to(model.item.weight.device)
-            )
+        with asking(model):
+            _, weights = model.states(torch.zeros(len(rows), dtype=torch.int64), rows.to(device))
         if weights is None:
-            model.train(training)
             raise DataError("this model's past encoder does not attend: it has no weights to show")
-        place = torch.arange(T) - (
-            T - (rows > 0).sum(1, keepdim=True)
-        )  # (B, T), below 0 before the oldest item
+        length = (rows > 0).sum(1, keepdim=True)
+        place = torch.arange(T) - (T - length)  # (B, T), below 0 before the oldest item
         there = (place[:, :, None] >= 0) & (place[:, None, :] >= 0)
         at = place.clamp(min=0)
         one = torch.arange(len(rows))[:, None, None]
         shifted = weights.mean(2).cpu()[:, one, at[:, :, None], at[:, None, :]] * there
         total = total + shifted.double().sum(1)
         count += (place >= 0).sum(0)[:, None]
-    model.train(training)
     return (total / count.clamp(min=1)).numpy()
 
 
 def attention_of(model: DualRec, history: Tensor, direction: str = "past") -> np.ndarray:
     """(layers, h, n, n) weights of one history (n,), query by key, both in the order of time."""
-    training = model.training
-    model.eval()
-    with torch.no_grad():
+    with asking(model):
         weights = model.read(history[None].to(model.item.weight.device), direction).weights
-    model.train(training)
     if not weights:
         raise DataError("this model does not attend: it has no weights to show")
     found = torch.stack(weights)[:, 0].cpu().numpy()

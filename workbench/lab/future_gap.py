@@ -20,7 +20,7 @@ from workbench.data.histories import Histories
 from workbench.errors import DataError
 from workbench.lab.dualrec_trials import window_loss
 from workbench.lab.leave_one_out import NextItemTask, Sequences
-from workbench.lab.training import Loss, fit
+from workbench.lab.training import Loss, asking, fit
 from workbench.methods.next_item import NextItem, full_softmax
 
 BOTH, PAST = READS = ("both sides", "past")
@@ -51,12 +51,11 @@ def losses(model: NextItem, rows: Tensor) -> dict[str, float]:
 
     Only a BERT4Rec is asked with "both sides".
     """
-    training, place = model.training, rows.shape[1] // 2
+    place = rows.shape[1] // 2
     rows = rows.to(next(model.parameters()).device)
     nobody = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
     vectors, bias = model.vectors()
-    model.eval()
-    with torch.no_grad():
+    with asking(model):
         queries = {PAST: model(nobody, rows[:, :place])}
         if isinstance(model, BERT4Rec):
             hidden = torch.zeros_like(rows, dtype=torch.bool)
@@ -66,7 +65,6 @@ def losses(model: NextItem, rows: Tensor) -> dict[str, float]:
             reads: float(full_softmax(query, rows[:, place], vectors, bias)) / len(rows)
             for reads, query in queries.items()
         }
-    model.train(training)
     return found
 
 

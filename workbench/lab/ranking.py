@@ -31,7 +31,7 @@ from workbench.data.negatives import StoredNegatives
 from workbench.data.splits import refuse_leak
 from workbench.errors import ConfigError, DataError
 from workbench.lab.metrics import Ranks, full_ranks, rank_metrics, ranks
-from workbench.lab.training import Loss
+from workbench.lab.training import Loss, asking
 from workbench.methods.next_item import NextItem
 
 Scorer = Callable[[np.ndarray, np.ndarray], np.ndarray]  # user (b,), history (b, T) -> scores (b, V)
@@ -275,11 +275,9 @@ def all_items(model: NextItem) -> Scorer:
     """A next-item model's scores of all items, in evaluation mode, for :func:`rank`."""
 
     def scores(user: np.ndarray, history: np.ndarray) -> np.ndarray:
-        device, training = next(model.parameters()).device, model.training
-        model.eval()
-        with torch.no_grad():
+        device = next(model.parameters()).device
+        with asking(model):
             found = model.score_all(*(torch.from_numpy(x).to(device) for x in (user, history)))
-        model.train(training)
         return found.cpu().numpy()
 
     return scores

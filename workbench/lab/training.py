@@ -285,15 +285,24 @@ def predict(model: nn.Module, samples: Samples, batch: int = 2048) -> np.ndarray
 
     The sigmoid is taken in double precision, so that no probability of a finite logit is exactly 1.
     """
-    training = model.training
-    model.eval()
-    with torch.no_grad():
+    with asking(model):
         parts = [
             model(samples.batch(index, model.needs)).double().sigmoid().cpu()
             for index in torch.arange(len(samples)).split(batch)
         ]
-    model.train(training)
     return torch.cat(parts).numpy()
+
+
+@contextmanager
+def asking(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode and no gradients inside; afterwards, even after an error, the mode there was before."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)
 
 
 # --- randomness -------------------------------------------------------------------------------------------

@@ -225,9 +225,8 @@ class DualRec(NextItem):
     def __init__(self, items: int, config: DualRecConfig) -> None:
         super().__init__(1, items, "softmax")
         self.config = config
-        recurrent = (
-            config.backbone == "gru4rec"
-        )  # it has no layer norm: from a small start it hardly gets off
+        # GRU4Rec has no layer norm: from a small start it hardly learns
+        recurrent = config.backbone == "gru4rec"
         self.item = table(items, config.width, std=0.1 if recurrent else 0.02)
         biased = config.backbone == "transformer" and config.positions == "bias"
         bias = Bias(config.length, config.heads) if biased else None

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 import ipywidgets as widgets
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from workbench.lab.attention_maps import attention_of
+from workbench.lab.training import asking
 from workbench.methods.dualrec import DualRec, window_mask
 from workbench.methods.dualrec_config import window_sizes
+from workbench.methods.next_item import full_softmax
 from workbench.show.explorer import Explorer, choice, slider
 from workbench.show.pictures_attention import attention_map
 from workbench.show.pictures_dualrec import head_windows, loss_parts, tried_weights
@@ -115,17 +116,10 @@ def loss_weights_trainer(
 def loss_sizes(model: DualRec, windows: Tensor) -> dict[str, float]:
     """The three parts of Eq. 14 for some sequences (B, T), before alpha and beta weigh them."""
     length = (windows > 0).sum(1)
-    training = model.training
-    model.eval()
-    with torch.no_grad():
+    with asking(model):
         reads = {direction: model.read(windows, direction) for direction in (PAST, FUTURE)}
-        rows, there = model.rows(windows, length), model.asked(length, windows.shape[1])
-        found = {}
-        for direction, (_, foretold) in rows.items():
+        there, found = model.asked(length, windows.shape[1]), {}
+        for direction, (_, foretold) in model.rows(windows, length).items():
             query, target = reads[direction].states[:, :-1][there], foretold[:, 1:][there]
-            scores = query @ model.item.weight.T
-            scores[:, 0] = -torch.inf  # padding is no item
-            found[direction] = float(torch.nn.functional.cross_entropy(scores, target))
-        found["transfer"] = float(model.transfer(reads[PAST], reads[FUTURE], length))
-    model.train(training)
-    return found
+            found[direction] = float(full_softmax(query, target, model.item.weight)) / max(len(query), 1)
+        return found | {"transfer": float(model.transfer(reads[PAST], reads[FUTURE], length))}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -71,7 +70,7 @@ def loss_with_and_without(curves: pd.DataFrame, small_print: str = "") -> Figure
     with style.theme():
         figure = Figure(figsize=(9.4, 4.7))
         axes = figure.add_axes((0.085, 0.14, 0.6, 0.68))
-        ends = {}
+        ends, last = {}, curves["epoch"].max()
         others = iter((style.PAST, style.SOURCE_DOMAIN))
         for (model, reads), rows in curves.groupby(["model", "reads"], sort=False):
             colour, line = looks[reads] if model == gapped else (next(others), "-")
@@ -79,14 +78,11 @@ def loss_with_and_without(curves: pd.DataFrame, small_print: str = "") -> Figure
             told = {"both sides": "future there,\nas in training", "past": "future hidden,\nas in use"}[reads]
             name = f"{model}, {told}" if model == gapped else model
             ends[name] = (rows["loss"].iloc[-1], colour)
-            stopped = [rows["epoch"].iloc[-1], curves["epoch"].max()]
-            axes.plot(
-                stopped, [rows["loss"].iloc[-1]] * 2, color=colour, lw=1, ls=":"
-            )  # where training ended
-        last = curves["epoch"].max()
+            ended = rows["epoch"].iloc[-1]  # a model that stopped earlier keeps its loss
+            axes.plot([ended, last], [rows["loss"].iloc[-1]] * 2, color=colour, lw=1, ls=":")
         wide = curves[curves["model"] == gapped].pivot(index="epoch", columns="reads", values="loss")
         axes.fill_between(wide.index, wide["both sides"], wide["past"], color=style.TARGET, alpha=0.09, lw=0)
-        heights = _apart([loss for loss, _ in ends.values()], axes.get_ylim(), 0.125)
+        heights = style.apart([loss for loss, _ in ends.values()], axes.get_ylim(), 0.125)
         for (name, (loss, colour)), y in zip(ends.items(), heights, strict=True):
             axes.annotate(
                 f"{name} {loss:.2f}", (last, loss), (last * 1.03, y), color=colour, fontsize=9.5, va="center",
@@ -99,15 +95,6 @@ def loss_with_and_without(curves: pd.DataFrame, small_print: str = "") -> Figure
             figure, f"Hide the future from a model that was trained with it: + {gap:.2f} loss", small_print
         )
     return figure
-
-
-def _apart(values: Sequence[float], limits: tuple[float, float], gap: float) -> list[float]:
-    """The heights of labels, moved up in order so that no two are nearer than a share of the axis."""
-    least, order = gap * (limits[1] - limits[0]), np.argsort(values)
-    heights = np.asarray(values, dtype=float).copy()
-    for lower, upper in pairwise(order):
-        heights[upper] = max(heights[upper], heights[lower] + least)
-    return (heights - (heights - np.asarray(values)).mean()).tolist()
 
 
 GAINS = {"Past-Only": style.INK, "past twice": style.PAST, "stranger": style.FUTURE}

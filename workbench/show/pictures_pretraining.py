@@ -43,7 +43,7 @@ def plateau(
         )
         last = max(epoch for epoch, _, _ in ends.values())
         for (variant, (epoch, value, colour)), y in zip(
-            ends.items(), _apart([value for _, value, _ in ends.values()], axes.get_ylim()), strict=True
+            ends.items(), style.apart([value for _, value, _ in ends.values()], axes.get_ylim()), strict=True
         ):
             axes.annotate(
                 f"{variant}: {value:.3f}", (epoch, value), (last * 1.025, y), color=colour, fontsize=9.5,
@@ -122,15 +122,3 @@ def _known(table: pd.DataFrame) -> str:
         return f"The pretrained encoder, asked about the target: AUC {table['AUC'].iloc[0]:.3f}"
     best, least = kinds.index[-1], kinds.index[0]
     return f"Pretraining knows {best} ({kinds.iloc[-1]:.2f}) and hardly {least} ({kinds.iloc[0]:.2f})"
-
-
-def _apart(values: Sequence[float], limits: tuple[float, float], gap: float = 0.055) -> list[float]:
-    """The heights of labels moved apart, in order, so that no two are nearer than a share of the axis."""
-    least = gap * (limits[1] - limits[0])
-    order = np.argsort(values)
-    heights = np.asarray(values, dtype=float)[order]
-    for place in range(1, len(heights)):
-        heights[place] = max(heights[place], heights[place - 1] + least)
-    result = np.empty(len(heights))
-    result[order] = heights
-    return result.tolist()

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.figure import Figure
 
 TARGET = "#C2185B"  # the interaction that is being predicted
@@ -77,3 +78,15 @@ def headline(figure: Figure, title: str, small_print: str = "") -> None:
     top = {"x": 0.012, "ha": "left", "va": "top"}
     figure.suptitle(title, y=1 - 0.12 / height, fontsize=13.5, weight="bold", **top)
     figure.text(s=small_print, y=1 - 0.45 / height, fontsize=9.5, color=MUTED, **top)
+
+
+def apart(values: Sequence[float], limits: tuple[float, float], gap: float = 0.055) -> list[float]:
+    """The heights of labels moved apart, in order, so that no two are nearer than a share of the axis."""
+    least = gap * (limits[1] - limits[0])
+    order = np.argsort(values)
+    heights = np.asarray(values, dtype=float)[order]
+    for place in range(1, len(heights)):
+        heights[place] = max(heights[place], heights[place - 1] + least)
+    result = np.empty(len(heights))
+    result[order] = heights
+    return result.tolist()
