@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
+import nbformat
+
 NUMBERS = ".workbench-numbers"
 PICTURE = ".jp-OutputArea img.widget-image"
 MINUTE = 60_000
@@ -24,6 +29,15 @@ def open_and_run(page, address: str, name: str, title: str, last_words: str, min
     return page
 
 
+def changed(path: Path, words: Mapping[str, str]) -> None:
+    """Replace words in a notebook; each stands in exactly one of its code cells."""
+    nb = nbformat.read(path, 4)
+    for there, other in words.items():
+        (cell,) = [cell for cell in nb.cells if cell.cell_type == "code" and there in cell.source]
+        cell.source = cell.source.replace(there, other)
+    nbformat.write(nb, path)
+
+
 def bring_up(locator) -> None:
     """Scroll to what may be drawn anew at any moment: found and moved in one go."""
     locator.evaluate("element => element.scrollIntoView({block: 'start'})")
@@ -32,6 +46,14 @@ def bring_up(locator) -> None:
 def knob(page, name: str):
     """The row of one slider: label, track and readout."""
     return page.locator(".widget-inline-hbox", has=page.get_by_text(name, exact=True)).first
+
+
+def type_into(page, name: str, value: int) -> None:
+    """Write a number into the readout of a slider."""
+    readout = knob(page, name).locator(".widget-readout")
+    readout.click(click_count=3)
+    readout.fill(str(value))
+    readout.press("Enter")
 
 
 def answer_to(page, act) -> tuple[str, str]:

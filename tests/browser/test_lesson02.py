@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from in_jupyterlab import MINUTE, NUMBERS, PICTURE, answer_to, complaints, knob, open_and_run
+from in_jupyterlab import MINUTE, NUMBERS, PICTURE, answer_to, complaints, knob, open_and_run, type_into
 
 ARTIFACTS = Path(__file__).parent.parent.parent / "build" / "browser"
 
@@ -46,13 +46,7 @@ def test_moving_k_and_l_changes_the_picture_and_the_numbers(lesson):
     assert numbers != before
 
     # A smaller K must show a smaller picture's worth of neighbours, not the old ones.
-    def type_three():
-        readout = knob(page, "K").locator(".widget-readout")
-        readout.click(click_count=3)
-        readout.fill("3")
-        readout.press("Enter")
-
-    numbers, _ = answer_to(page, type_three)
+    numbers, _ = answer_to(page, lambda: type_into(page, "K", 3))
     assert "3 neighbours" in numbers
     shape = page.locator(PICTURE).evaluate("i => [i.naturalWidth / i.naturalHeight, i.width / i.height]")
     assert shape[0] == pytest.approx(shape[1], rel=0.02), "the picture is stretched"

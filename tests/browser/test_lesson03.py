@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nbformat
 import pytest
-from in_jupyterlab import MINUTE, NUMBERS, PICTURE, answer_to, bring_up, complaints, knob, open_and_run
+from in_jupyterlab import (
+    MINUTE,
+    NUMBERS,
+    PICTURE,
+    answer_to,
+    bring_up,
+    changed,
+    complaints,
+    knob,
+    open_and_run,
+)
 
 ARTIFACTS = Path(__file__).parent.parent.parent / "build" / "browser"
 TINY = {
@@ -21,12 +30,7 @@ STATUS, RESULTS = ".workbench-status", ".workbench-results"
 @pytest.fixture
 def lesson(jupyterlab, page, tmp_path):
     """Lesson 03 on the tiny world, opened and run; its training is short, yet long enough to be stopped."""
-    path = tmp_path / "notebooks" / "03_lift_pretrain.ipynb"
-    nb = nbformat.read(path, 4)
-    for there, tiny in TINY.items():
-        (cell,) = [cell for cell in nb.cells if cell.cell_type == "code" and there in cell.source]
-        cell.source = cell.source.replace(there, tiny)
-    nbformat.write(nb, path)
+    changed(tmp_path / "notebooks" / "03_lift_pretrain.ipynb", TINY)
     return open_and_run(page, jupyterlab, "03_lift_pretrain", "LIFT: pretrain", "{0.05:", minutes=10)
 
 

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nbformat
 import pytest
-from in_jupyterlab import MINUTE, NUMBERS, PICTURE, answer_to, bring_up, complaints, knob, open_and_run
+from in_jupyterlab import (
+    MINUTE,
+    NUMBERS,
+    PICTURE,
+    answer_to,
+    bring_up,
+    changed,
+    complaints,
+    knob,
+    open_and_run,
+    type_into,
+)
 
 ARTIFACTS = Path(__file__).parent.parent.parent / "build" / "browser"
 
@@ -14,12 +24,8 @@ ARTIFACTS = Path(__file__).parent.parent.parent / "build" / "browser"
 @pytest.fixture
 def lesson(jupyterlab, page, tmp_path):
     """Lesson 04 on the tiny world, opened and run."""
-    path = tmp_path / "notebooks" / "04_lift_predict.ipynb"
-    nb = nbformat.read(path, 4)
-    (cell,) = [cell for cell in nb.cells if "parameters" in cell.metadata.get("tags", [])]
-    assert "dataset = None" in cell.source
-    cell.source = cell.source.replace("dataset = None", 'dataset = "world:tiny"')
-    nbformat.write(nb, path)
+    tiny = {"dataset = None": 'dataset = "world:tiny"'}
+    changed(tmp_path / "notebooks" / "04_lift_predict.ipynb", tiny)
     last = "auc_steps: the future adds"
     return open_and_run(page, jupyterlab, "04_lift_predict", "LIFT: predict", last, minutes=10)
 
@@ -44,13 +50,7 @@ def test_k_and_what_is_read_change_the_prediction_and_run_trains_another(lesson)
     numbers, _ = answer_to(page, only_the_future)
     assert "reading future" in numbers
 
-    def few_events():
-        readout = knob(page, "L").locator(".widget-readout")
-        readout.click(click_count=3)
-        readout.fill("3")
-        readout.press("Enter")
-
-    numbers, _ = answer_to(page, few_events)
+    numbers, _ = answer_to(page, lambda: type_into(page, "L", 3))
     assert "K = 11, L = 3, reading future" in numbers
     shape = page.locator(PICTURE).first.evaluate(
         "i => [i.naturalWidth / i.naturalHeight, i.width / i.height]"

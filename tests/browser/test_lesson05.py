@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nbformat
 import pytest
-from in_jupyterlab import MINUTE, NUMBERS, PICTURE, answer_to, bring_up, complaints, knob, open_and_run
+from in_jupyterlab import (
+    MINUTE,
+    NUMBERS,
+    PICTURE,
+    answer_to,
+    bring_up,
+    changed,
+    complaints,
+    knob,
+    open_and_run,
+    type_into,
+)
 
 ARTIFACTS = Path(__file__).parent.parent.parent / "build" / "browser"
 
@@ -14,12 +24,8 @@ ARTIFACTS = Path(__file__).parent.parent.parent / "build" / "browser"
 @pytest.fixture
 def lesson(jupyterlab, page, tmp_path):
     """Lesson 05 on the tiny world, opened and run."""
-    path = tmp_path / "notebooks" / "05_dualrec.ipynb"
-    nb = nbformat.read(path, 4)
-    (cell,) = [cell for cell in nb.cells if "parameters" in cell.metadata.get("tags", [])]
-    assert "dataset = None" in cell.source
-    cell.source = cell.source.replace("dataset = None", 'dataset = "world:tiny"')
-    nbformat.write(nb, path)
+    tiny = {"dataset = None": 'dataset = "world:tiny"'}
+    changed(tmp_path / "notebooks" / "05_dualrec.ipynb", tiny)
     last = "in order,"
     return open_and_run(
         page, jupyterlab, "05_dualrec", "DualRec: the future while training", last, minutes=10
@@ -32,21 +38,12 @@ def test_windows_weights_and_attention(lesson):
     before = page.locator(NUMBERS).first.text_content()
     assert before.count("%") == 8  # a head each
 
-    def fewer_heads():
-        readout = knob(page, "heads").locator(".widget-readout")
-        readout.click(click_count=3)
-        readout.fill("3")
-        readout.press("Enter")
-
-    numbers, _ = answer_to(page, fewer_heads)
+    numbers, _ = answer_to(page, lambda: type_into(page, "heads", 3))
     assert numbers.count("%") == 3
-
-    def the_other_encoder():
-        knob(page, "encoder").locator("select").select_option("future")
 
     picture = page.locator(PICTURE).first
     seen = picture.get_attribute("src")
-    the_other_encoder()
+    knob(page, "encoder").locator("select").select_option("future")
     page.wait_for_function(
         "before => document.querySelector('.jp-OutputArea img.widget-image').src !== before", arg=seen,
         timeout=MINUTE,
