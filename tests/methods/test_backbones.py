@@ -59,21 +59,28 @@ def test_heads_are_equal_parts_of_the_states(kind: str) -> None:
 @pytest.mark.parametrize("length", [6, 7])
 def test_the_filter_is_a_circular_convolution(length: int) -> None:
     torch.manual_seed(0)
-    layer, x = Filter(length, 3, 0.0).double().eval(), torch.randn(length, 3, dtype=torch.float64)
+    layer, x = Filter(length, 3, 0.0).double(), torch.randn(length, 3, dtype=torch.float64)
     torch.nn.init.normal_(layer.filter)
-    kernel = torch.fft.irfft(torch.view_as_complex(layer.filter), length, dim=0)
-    mixed = torch.stack([sum(kernel[(t - s) % length] * x[s] for s in range(length)) for t in range(length)])
+    spectrum = torch.fft.rfft(x, dim=0, norm="ortho") * torch.view_as_complex(layer.filter)
+    mixed = torch.fft.irfft(spectrum, length, dim=0, norm="ortho")
+    assert torch.allclose(torch.einsum("tsd,sd->td", layer.mixing(length), x), mixed)
     h = functional.layer_norm(x + mixed, (3,), eps=1e-12)
-    expected = functional.layer_norm(h + layer.feed(h), (3,), eps=1e-12)
-    assert torch.allclose(layer(x), expected)
-    assert torch.allclose(layer.last(x), expected[-1])
+    assert torch.allclose(layer(x, mixed), functional.layer_norm(h + layer.feed(h), (3,), eps=1e-12))
 
 
-def test_fmlp_reads_a_window_that_ends_at_the_item() -> None:
-    """Ambiguity D22: the state of a row's second item comes of a window with zeros before the first."""
-    backbone, x = made("fmlp"), torch.randn(1, 3, WIDTH)
-    window = functional.pad(x[:, :2], (0, 0, LENGTH - 2, 0))
-    assert torch.allclose(backbone(x, 1).states[:, 1], backbone._filtered(window), atol=1e-6)
+@pytest.mark.parametrize("items", [1, 2, LENGTH])
+def test_fmlp_reads_a_window_that_ends_at_the_item(items: int) -> None:
+    """Ambiguity D22: the state of a row's second item comes of a window with nothing before the first."""
+    backbone, x = made("fmlp"), torch.randn(LENGTH, WIDTH)
+
+    def window(values: torch.Tensor) -> torch.Tensor:
+        return functional.pad(values[-items:], (0, 0, LENGTH - items, 0))
+
+    h = window(backbone.norm(x[:items] + backbone.place[-items:]))
+    for layer in backbone.layers:
+        spectrum = torch.fft.rfft(h, dim=0, norm="ortho") * torch.view_as_complex(layer.filter)
+        h = window(layer(h, torch.fft.irfft(spectrum, LENGTH, dim=0, norm="ortho")))
+    assert torch.allclose(backbone(x[None], 1).states[0, items - 1], h[-1], atol=1e-6)
 
 
 @both

@@ -15,7 +15,6 @@ from workbench.methods.dualrec import (
     DualSelfAttention,
     Sinusoids,
     backwards,
-    dropout,
     symmetric_kl,
     window_mask,
 )
@@ -340,15 +339,3 @@ class TestSpeed:
             found.append((loss, *torch.autograd.grad(loss, list(model.parameters()))))
         for whole, parts in zip(*found, strict=True):
             assert torch.allclose(whole, parts, atol=1e-6)
-
-    def test_dropout_keeps_the_mean_and_the_share(self) -> None:
-        torch.manual_seed(0)
-        x = torch.ones(300, 1001, requires_grad=True)
-        out = dropout(x, 0.3, training=True)
-        assert abs((out == 0).float().mean() - 0.3) < 0.003
-        assert set(out.unique().tolist()) == {0.0, torch.tensor(1 / 0.7).item()}
-        (gradient,) = torch.autograd.grad(out.sum(), x)
-        assert torch.equal(gradient, out)
-        neighbours = (out[:, 1:] == 0) & (out[:, :-1] == 0)
-        assert abs(neighbours.float().mean() - 0.09) < 0.003
-        assert dropout(x, 0.3, training=False) is x

@@ -17,6 +17,7 @@ from workbench.methods.layers import (
     SelfAttention,
     TransformerBlock,
     aggregate,
+    dropout,
     last_state,
     masked_softmax,
     mean_state,
@@ -157,3 +158,16 @@ def test_an_mlp_ends_linear():
 def test_windows_by_hand() -> None:
     x = torch.tensor([[1.0, 2.0, 3.0]]).unsqueeze(-1)
     assert windows(x, 2).squeeze(-1).tolist() == [[[0, 1], [1, 2], [2, 3]]]
+
+
+def test_dropout_keeps_the_mean_and_the_share() -> None:
+    torch.manual_seed(0)
+    x = torch.ones(300, 1001, requires_grad=True)
+    out = dropout(x, 0.3, training=True)
+    assert abs((out == 0).float().mean() - 0.3) < 0.003
+    assert set(out.unique().tolist()) == {0.0, torch.tensor(1 / 0.7).item()}
+    (gradient,) = torch.autograd.grad(out.sum(), x)
+    assert torch.equal(gradient, out)
+    neighbours = (out[:, 1:] == 0) & (out[:, :-1] == 0)
+    assert abs(neighbours.float().mean() - 0.09) < 0.003
+    assert dropout(x, 0.3, training=False) is x

@@ -8,7 +8,8 @@ Departures
 * "Multi-scale inputs" (Section 3.4.1) are not described; instead of heads, h equal parts of the state are
   compared (ambiguity D18).
 * FMLP-Rec's filters mix all places of a window, so it foretells from the last place of a window only. Every
-  prefix of a row is a window of its own (D22), with zeros before it.
+  prefix of a row is a window of its own (D22). Places before its first item hold nothing in any layer; in
+  the public code they hold their position, and all of the window's places are worked on.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from workbench.methods.layers import last_state, windows
+from workbench.methods.layers import dropout, last_state, windows
 
 
 class Read(NamedTuple):
@@ -60,34 +61,27 @@ class Recurrent(Backbone):
 class Filter(nn.Module):
     """FMLP-Rec (Zhou et al. 2022), Section 4.2: LayerNorm(x + Dropout(F^-1(W * F(x)))), then feed-forward.
 
-    F is the Fourier transform over the n places of a window, W (n/2 + 1, d) complex and learned.
+    F is the Fourier transform over the n places of a window, W (n/2 + 1, d) complex and learned: a circular
+    convolution with n learned numbers a feature.
     """
 
     def __init__(self, length: int, width: int, dropout: float) -> None:
         super().__init__()
-        self.length = length
+        self.length, self.dropout = length, dropout
         self.filter = nn.Parameter(torch.randn(length // 2 + 1, width, 2) * 0.02)
         self.first, self.second = (nn.LayerNorm(width, eps=1e-12) for _ in range(2))
-        self.feed = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width), nn.Dropout(dropout)
-        )
-        self.dropout = nn.Dropout(dropout)
+        self.feed = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x (..., n, d) -> the same shape."""
-        spectrum = torch.fft.rfft(x, dim=-2, norm="ortho") * torch.view_as_complex(self.filter)
-        filtered = torch.fft.irfft(spectrum, self.length, dim=-2, norm="ortho")
-        return self._fed(self.first(x + self.dropout(filtered)))
-
-    def last(self, x: Tensor) -> Tensor:
-        """The last place of :meth:`forward` alone, (..., n, d) -> (..., d): the filter is a circular
-        convolution."""
+    def mixing(self, length: int) -> Tensor:
+        """(T, T, d): what place t takes from place s, for windows of T items with nothing before them."""
         kernel = torch.fft.irfft(torch.view_as_complex(self.filter), self.length, dim=0)
-        filtered = torch.einsum("...nd,nd->...d", x, kernel.flip(0))
-        return self._fed(self.first(x[..., -1, :] + self.dropout(filtered)))
+        place = torch.arange(length, device=kernel.device)
+        return kernel[(place[:, None] - place) % self.length]
 
-    def _fed(self, x: Tensor) -> Tensor:
-        return self.second(x + self.feed(x))
+    def forward(self, x: Tensor, mixed: Tensor) -> Tensor:
+        """x, mixed (..., d), the latter what the filter makes of a place -> (..., d)."""
+        h = self.first(x + dropout(mixed, self.dropout, self.training))
+        return self.second(h + dropout(self.feed(h), self.dropout, self.training))
 
 
 class FMLP(Backbone):
@@ -95,27 +89,39 @@ class FMLP(Backbone):
 
     def __init__(self, length: int, width: int, heads: int, layers: int, dropout: float) -> None:
         super().__init__()
-        self.length, self.heads = length, heads
+        self.heads, self.dropout = heads, dropout
         self.place = nn.Parameter(torch.randn(length, width) * 0.02)
-        self.norm, self.dropout = nn.LayerNorm(width, eps=1e-12), nn.Dropout(dropout)
+        self.norm = nn.LayerNorm(width, eps=1e-12)
         self.layers = nn.ModuleList(Filter(length, width, dropout) for _ in range(layers))
 
     def forward(self, x: Tensor, sign: int) -> Read:
         """As in :class:`Backbone`."""
-        states = self._filtered(windows(x, self.length))
+        B, T, _ = x.shape
+        there = torch.ones(T, T, dtype=torch.bool, device=x.device).tril().flip(1)  # of each item's window
+        states = self._filtered(windows(x, T).flatten(0, 1), there.repeat(B, 1)).view_as(x)
         return Read(states, [states.unflatten(-1, (self.heads, -1))], [])
 
     def query(self, x: Tensor, there: Tensor, sign: int) -> tuple[Tensor, list[Tensor]]:
         """As in :class:`Backbone`, from one window a row instead of one an item."""
-        count = there.sum(1)
-        place = torch.arange(self.length, device=x.device) - self.length + count[:, None]  # in the row
-        rows = torch.arange(len(x), device=x.device)[:, None]
-        window = x[rows, place.clamp(0, x.shape[1] - 1)] * (place >= 0).unsqueeze(-1)
-        return self._filtered(window) * (count > 0).unsqueeze(-1), []
+        count = there.sum(1, keepdim=True)
+        place = torch.arange(x.shape[1], device=x.device) - x.shape[1] + count  # in the row
+        window = x.gather(1, place.clamp(min=0).unsqueeze(-1).expand_as(x))
+        return self._filtered(window, place >= 0) * (count > 0), []
 
-    def _filtered(self, x: Tensor) -> Tensor:
-        """Windows (..., n, d) -> what the layers make of the last place, (..., d)."""
-        x = self.dropout(self.norm(x + self.place))
-        for layer in self.layers[:-1]:
-            x = layer(x)
-        return self.layers[-1].last(x)
+    def _filtered(self, x: Tensor, there: Tensor) -> Tensor:
+        """Windows (W, T, d) that end in their item, there (W, T) -> what their last place becomes, (W, d).
+
+        Only places that are there are worked on, and the filter takes nothing from the others.
+        """
+        W, T, d = x.shape
+        index = there.flatten().nonzero().squeeze(1)
+        x = (x + self.place[-T:]).flatten(0, 1).index_select(0, index)
+        x = dropout(self.norm(x), self.dropout, self.training)
+        for layer in self.layers:
+            grid = x.new_zeros(W * T, d).index_copy(0, index, x).view(W, T, d)
+            mixing = layer.mixing(T)
+            if layer is self.layers[-1]:
+                return layer(grid[:, -1], torch.einsum("sd,wsd->wd", mixing[-1], grid))
+            mixed = torch.einsum("tsd,wsd->wtd", mixing, grid)
+            x = layer(x, mixed.flatten(0, 1).index_select(0, index))
+        return x

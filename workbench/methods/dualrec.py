@@ -29,12 +29,12 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from workbench.errors import ConfigError
 from workbench.methods.backbones import FMLP, Backbone, Read, Recurrent
 from workbench.methods.dualrec_config import DualRecConfig, window_sizes
+from workbench.methods.layers import dropout
 from workbench.methods.next_item import NextItem, full_softmax, table
 
 AT_ONCE = 4096  # items of a batch; a larger one is read part by part, again for its gradient, to save memory
@@ -62,20 +62,6 @@ def window_mask(length: int, sizes: list[int] | None, windows: str = "inclusive"
         return (back >= 0)[None]
     reach = torch.tensor(sizes)[:, None, None] + (windows == "inclusive")
     return (back >= 0) & (back < reach)
-
-
-def dropout(x: Tensor, share: float, training: bool) -> Tensor:
-    """Zero a share of the numbers at random and scale up the rest, as torch does.
-
-    On a processor it decides by 16 random bits a number, which takes a quarter of the time.
-    """
-    if not training or share == 0:
-        return x
-    if x.device.type != "cpu":
-        return functional.dropout(x, share)
-    bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
-    goes = bits[: x.numel()].view(x.shape) < round(share * 2**16) - 2**15
-    return x.masked_fill(goes, 0) * (1 / (1 - share))
 
 
 class Bias(nn.Module):

@@ -184,6 +184,20 @@ def through(blocks: Iterable[TransformerBlock], x: Tensor, allowed: Tensor) -> t
     return x, weights
 
 
+def dropout(x: Tensor, share: float, training: bool) -> Tensor:
+    """Zero a share of the numbers at random and scale up the rest, as torch does.
+
+    On a processor it decides by 16 random bits a number, which takes a quarter of the time.
+    """
+    if not training or share == 0:
+        return x
+    if x.device.type != "cpu":
+        return functional.dropout(x, share)
+    bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
+    goes = bits[: x.numel()].view(x.shape) < round(share * 2**16) - 2**15
+    return x.masked_fill(goes, 0) * (1 / (1 - share))
+
+
 def windows(x: Tensor, length: int) -> Tensor:
     """(B, T, d) -> (B, T, L, d): the L events up to each one, oldest first, zeros before the first."""
     return functional.pad(x, (0, 0, length - 1, 0)).unfold(1, length, 1).mT
