@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from workbench.lab import dualrec_speed
-from workbench.lab.dualrec_speed import drawn, library_dropout, measurements, padded_loss, passes
+from workbench.lab.dualrec_speed import drawn, growth, library_dropout, measurements, padded_loss, passes
 from workbench.methods import dualrec
 from workbench.methods.dualrec import DualRec
 from workbench.methods.dualrec_config import DualRecConfig
@@ -54,6 +54,15 @@ def test_every_row_is_measured() -> None:
     assert {row.peer for row in found} == {"padded", "plain", "past encoder alone"}
     assert {"predict", "train, items=200", "train, length=5"} < {row.case for row in found}
     assert all(row.median_s > 0 for row in found)
+
+
+def test_growth_times_the_same_systems_at_every_setting() -> None:
+    found = growth("tiny")
+    assert set(map(tuple, found[["knob", "setting"]].to_numpy())) == {
+        ("items", 200), ("items", 400), ("length", 5), ("length", 8),
+    }  # fmt: skip
+    assert found.groupby("knob")["system"].agg(set).map(len).tolist() == [3, 3]
+    assert (found["seconds"] > 0).all()
 
 
 @pytest.mark.parametrize("every_position", [True, False])

@@ -43,6 +43,7 @@ SWEEPS = {  # notebooks that draw kept results, and how many seeds they run afre
 }
 TINY = {  # what makes a notebook tiny; the others get the smallest world
     "lift_retrieval_speed": {"largest": 3_000},
+    "dualrec_training_growth": {"size": "tiny"},
     "lift_fig5_inference_time": {"dataset": "world:tiny", "repeats": 2},
     **{name: {"dataset": "world:tiny", "seeds": n, "fresh": True} for name, n in SWEEPS.items()},
     **{name: {} for name in DIAGRAMS},
@@ -133,6 +134,14 @@ def test_an_index_is_faster_than_scoring_every_row(ran: SimpleNamespace) -> None
     assert speed.loc[3_000, "workbench"] > 10 * speed.loc[3_000, "rank-bm25"]
     assert speed["rank-bm25"].between(5, 1e5).all()
     assert ran.table["build_s"].between(1e-6, 10).all()
+
+
+@only("dualrec_training_growth")
+def test_growth_has_a_time_of_every_system_at_every_setting(ran: SimpleNamespace) -> None:
+    times = ran.table.pivot(index=["knob", "setting"], columns="system", values="seconds")
+    assert list(times.index) == [("items", 200), ("items", 400), ("length", 5), ("length", 8)]
+    assert set(times.columns) == {"DualRec", "one encoder", "padded"}
+    assert (times > 0).all(axis=None)
 
 
 @only("lift_table1_datasets")

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from workbench.errors import ConfigError, unknown
 
@@ -138,6 +139,20 @@ def compare(
     (_, own), *peers = measure(systems, repeats=repeats, warmup=warmup).items()
     for peer, timing in peers:
         yield Measurement.of(name, case, own, peer, timing)
+
+
+def grown(cases: Iterable[tuple[str, int, Mapping[str, Timing]]]) -> pd.DataFrame:
+    """Timings while a knob grows, (knob, setting, timings of the systems), as a table of all repeats.
+
+    Columns knob, setting, system, seconds, as :func:`workbench.show.pictures_growth.time_growth` draws them.
+    """
+    rows = [
+        (knob, setting, system, seconds)
+        for knob, setting, timings in cases
+        for system, timing in timings.items()
+        for seconds in timing.seconds
+    ]
+    return pd.DataFrame(rows, columns=["knob", "setting", "system", "seconds"])
 
 
 def _timed(run: Callable[[], object]) -> float:

@@ -19,13 +19,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from workbench.data import load
 from workbench.errors import DataError
-from workbench.lab.bench import Measurement, measure
+from workbench.lab.bench import Measurement, Timing, grown, measure
 from workbench.lab.leave_one_out import NextItemTask, Sequences
 from workbench.lab.lift import made
 from workbench.lab.training import shuffled
@@ -35,6 +36,13 @@ from workbench.methods.dualrec_config import DualRecConfig
 
 BATCH = 256
 CONFIG = DualRecConfig()
+PADDED = ("padded", "plain")
+PAST = "past encoder alone"
+SYSTEMS = {
+    "workbench": CONFIG,
+    **dict.fromkeys(PADDED, CONFIG),
+    PAST: replace(CONFIG, encoders="past", beta=0.0),
+}
 BEAUTY_USERS, BEAUTY_ITEMS = 22_363, 12_102  # codes, 0 included
 
 
@@ -52,9 +60,9 @@ class Size:
 
 
 SIZES = {
-    "tiny": Size(1, 24, (200,), (5,), 1),
-    "quick": Size(11, BATCH, (3_000, 12_000, 48_000), (10, 20, 50), 3),
-    "full": Size(1, BATCH, (3_000, 12_000, 48_000, 192_000), (10, 20, 50), 3),
+    "tiny": Size(1, 24, (200, 400), (5, 8), 1),
+    "quick": Size(11, BATCH, (3_000, 12_000, 48_000), (10, 20, 50), 5),
+    "full": Size(1, BATCH, (3_000, 12_000, 48_000, 192_000), (10, 20, 50), 5),
 }
 
 
@@ -111,8 +119,8 @@ def library_dropout() -> Iterator[None]:
 
 
 def one_pass(model: DualRec, training: Sequences, batches: Sequence[Tensor], how: str) -> Callable[[], None]:
-    """Train once on some batches of sequences; ``how`` is "workbench", "padded" or "plain"."""
-    ours = how == "workbench"
+    """Train once on some batches of sequences; ``how`` is one of SYSTEMS."""
+    ours = how not in PADDED
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=1e-4, fused=ours)
     per = float(model.steps(training.read).double().mean())
 
@@ -131,14 +139,16 @@ def one_pass(model: DualRec, training: Sequences, batches: Sequence[Tensor], how
     return run
 
 
-def passes(training: Sequences, items: int, share: int) -> dict[str, Callable[[], None]]:
+def passes(
+    training: Sequences, items: int, share: int = 1, systems: Sequence[str] = ("workbench", *PADDED)
+) -> dict[str, Callable[[], None]]:
     """A pass over every ``share``-th batch of like lengths; the peers', of the same users, are mixed."""
     generator = torch.Generator().manual_seed(0)
     cut = shuffled(len(training), BATCH, generator, training.read)
     chosen = sorted(cut, key=lambda index: training.read[index].sum())[share // 2 :: share]
     mixed = torch.cat(chosen)[torch.randperm(sum(map(len, chosen)), generator=generator)].split(BATCH)
-    batches = {"workbench": chosen, "padded": mixed, "plain": mixed}
-    return {how: one_pass(_model(items, CONFIG), training, some, how) for how, some in batches.items()}
+    batches = {how: mixed if how in PADDED else chosen for how in systems}
+    return {how: one_pass(_model(items, SYSTEMS[how]), training, some, how) for how, some in batches.items()}
 
 
 def measurements(size: str) -> Iterator[Measurement]:
@@ -152,7 +162,16 @@ def measurements(size: str) -> Iterator[Measurement]:
         note = f"about {epoch:.0f} s an epoch"
         yield Measurement.of("dualrec", case, timing["workbench"], peer, timing[peer], note)
     yield from _predicting(training, items, how)
-    yield from _growing(how)
+    for knob, setting, timing in _growing(how):
+        own = timing["workbench"]
+        users = f"{how.users / own.median_s:,.0f} users/s"
+        for peer in ("padded", PAST):
+            yield Measurement.of("dualrec", f"train, {knob}={setting:,}", own, peer, timing[peer], users)
+
+
+def growth(size: str) -> pd.DataFrame:
+    """Seconds a batch of training as items and lengths grow, in :func:`workbench.lab.bench.grown`'s form."""
+    return grown(_growing(SIZES[size]))
 
 
 def _predicting(training: Sequences, items: int, how: Size) -> Iterator[Measurement]:
@@ -160,7 +179,7 @@ def _predicting(training: Sequences, items: int, how: Size) -> Iterator[Measurem
     user, history = training.user[:BATCH], training.windows(torch.arange(min(BATCH, len(training))))
     models = {
         "DualRec": _model(items, CONFIG).eval(),
-        "past encoder alone": _model(items, replace(CONFIG, encoders="past")).eval(),
+        PAST: _model(items, SYSTEMS[PAST]).eval(),
     }
 
     def asked(model: DualRec) -> Callable[[], None]:
@@ -170,22 +189,19 @@ def _predicting(training: Sequences, items: int, how: Size) -> Iterator[Measurem
 
         return run
 
-    timing = measure({name: asked(model) for name, model in models.items()}, repeats=7 * how.repeats)
+    timing = measure({name: asked(model) for name, model in models.items()}, repeats=5 * how.repeats)
     own, peer = (timing[name] for name in models)
     note = f"{len(history) / own.median_s:,.0f} against {len(history) / peer.median_s:,.0f} users/s"
-    yield Measurement.of("dualrec", "predict", own, "past encoder alone", peer, note)
+    yield Measurement.of("dualrec", "predict", own, PAST, peer, note)
 
 
-def _growing(how: Size) -> Iterator[Measurement]:
-    """A training pass with more items, and with longer sequences."""
-    cases = [(f"items={items:,}", drawn(how.users, items), items) for items in how.items]
-    cases += [(f"length={n}", drawn(how.users, BEAUTY_ITEMS, n), BEAUTY_ITEMS) for n in how.lengths]
-    for name, training, items in cases:
-        calls = passes(training, items, 1)
-        timing = measure({kind: calls[kind] for kind in ("workbench", "padded")}, repeats=how.repeats)
-        own, peer = timing.values()
-        users = f"{len(training) / own.median_s:,.0f} users/s"
-        yield Measurement.of("dualrec", f"train, {name}", own, "padded", peer, users)
+def _growing(how: Size) -> Iterator[tuple[str, int, dict[str, Timing]]]:
+    """A training pass with more items, and with longer sequences: knob, its setting, timings."""
+    cases = [("items", items, drawn(how.users, items), items) for items in how.items]
+    cases += [("length", n, drawn(how.users, BEAUTY_ITEMS, n), BEAUTY_ITEMS) for n in how.lengths]
+    for knob, setting, training, items in cases:
+        calls = passes(training, items, systems=("workbench", PAST, "padded"))
+        yield knob, setting, measure(calls, repeats=how.repeats)
 
 
 def _model(items: int, config: DualRecConfig) -> DualRec:

@@ -31,7 +31,7 @@ from workbench.data.interactions import Interactions
 from workbench.data.splits import global_time_split
 from workbench.data.world import make_world
 from workbench.errors import ConfigError
-from workbench.lab.bench import Measurement, Timing, measure
+from workbench.lab.bench import Measurement, Timing, grown, measure
 from workbench.lab.contexts import Retriever
 from workbench.lab.datastore import Datastore
 from workbench.lab.lift import Recipe, fresh_encoder, made, pretrain, recall
@@ -251,15 +251,7 @@ def measurements(size: str) -> Iterator[Measurement]:
 def growth(size: str) -> pd.DataFrame:
     """Seconds a batch as K, L and the retrieval set grow: columns knob, setting, system, seconds."""
     with _cases(size) as (how, logs, case):
-        return pd.DataFrame(
-            [
-                (knob, setting, system, seconds)
-                for knob, setting, timing in _growing(case, logs, how)
-                for system, one in timing.items()
-                for seconds in one.seconds
-            ],
-            columns=["knob", "setting", "system", "seconds"],
-        )
+        return grown(_growing(case, logs, how))
 
 
 @contextmanager
