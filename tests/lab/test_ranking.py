@@ -203,9 +203,21 @@ class TestRanking:
             np.testing.assert_array_equal(ours.first, theirs.first)
             np.testing.assert_array_equal(ours.last, theirs.last)
 
+    def test_batches_hold_every_question_once_with_like_lengths(self, asked) -> None:
+        parts = list(asked.batches(7))
+        assert sorted(np.concatenate([places for places, _ in parts]).tolist()) == list(range(len(asked)))
+        longest = [part.history.shape[1] for _, part in parts]
+        assert longest == sorted(longest)
+        assert next(asked.batches(1))[1].history.shape[1] < longest[-1]
+        for places, part in parts:
+            np.testing.assert_array_equal(part.target, asked.target[places])
+            assert part.history.sum() == asked.history[places].sum()  # nothing is cut off
+            assert part.history[:, -1].any()
+
     def test_who_knows_the_answer_is_first_and_who_knows_nothing_guesses(self, asked) -> None:
         def knows(user: np.ndarray, history: np.ndarray) -> np.ndarray:
-            return np.eye(ITEMS)[asked.target]
+            ((_, sorted_by_length),) = asked.batches(10**6)
+            return np.eye(ITEMS)[sorted_by_length.target]
 
         best = measured(rank(knows, asked, batch=10**6))
         assert set(best.values()) == {1.0}

@@ -57,6 +57,10 @@ class Ranks:
     def __len__(self) -> int:
         return len(self.first)
 
+    def at(self, places: np.ndarray) -> Ranks:
+        """Those of some positives."""
+        return Ranks(self.first[places], self.last[places])
+
     @property
     def mean(self) -> np.ndarray:
         """(B,) expected ranks: a positive tied with t candidates loses t/2 places."""

@@ -17,7 +17,7 @@ Models for clicks, which score one candidate at a time, are ranked in :mod:`work
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -116,7 +116,7 @@ class Questions:
         return np.concatenate([self.target[:, None], self.stored.items], axis=1)
 
     def some(self, places: np.ndarray) -> Questions:
-        """The questions at some places, ascending."""
+        """The questions at some places."""
         offsets, items = self.out
         counts = np.diff(offsets)[places]
         ends = np.cumsum(counts)
@@ -131,6 +131,15 @@ class Questions:
             stored=replace(kept, users=kept.users[places], items=kept.items[places]),
             out=(np.concatenate(([0], ends)), items[inside]),
         )
+
+    def batches(self, size: int) -> Iterator[tuple[np.ndarray, Questions]]:
+        """All questions in parts of like lengths, histories cut to the longest, and their places here."""
+        length = (self.history > 0).sum(1)
+        order = np.argsort(length, kind="stable")
+        for at in range(0, len(order), size):
+            places = order[at : at + size]
+            part = self.some(places)
+            yield places, replace(part, history=part.history[:, : max(length[places[-1]], 1)])
 
     def spread(self, count: int) -> Questions:
         """So many of the questions (or all, if there are fewer) at even distances, from first to last."""
@@ -244,16 +253,13 @@ def sequence_loss(user: Tensor, sequences: Tensor) -> Loss:
 def rank_score(asked: Questions, metric: str = "NDCG@10", batch: int = 512) -> Callable[[NextItem], float]:
     """A metric such as HR@1 or MRR among the stored negatives, for :func:`workbench.lab.training.fit`."""
     ks = [int(k) for k in metric.split("@")[1:]]
-    length = (asked.history > 0).sum(1)
-    order = np.argsort(length, kind="stable")  # so that a batch has few places that hold nothing
+    batches = [some for _, some in asked.batches(batch)]
 
     def score(model: NextItem) -> float:
         device = next(model.parameters()).device
         parts = []
-        for at in range(0, len(asked), batch):
-            some = order[at : at + batch]
-            history = asked.history[some, : max(length[some[-1]], 1)]
-            told = (asked.user[some], history, asked.candidates[some])
+        for some in batches:
+            told = (some.user, some.history, some.candidates)
             parts.append(model.score(*(torch.from_numpy(x).to(device) for x in told)).cpu().numpy())
         scores = np.concatenate(parts)
         return rank_metrics(ranks(scores[:, 0], scores[:, 1:]), ks)[metric]
@@ -287,13 +293,14 @@ def rank(scores: Scorer, asked: Questions, batch: int = 256) -> Ranked:
     """Rank the answers by scores of all items: one of a network (:func:`all_items`), or a function such as
     ``lambda user, history: popularity.scores(history)``.
     """
-    sampled, full = [], []
-    for at in range(0, len(asked), batch):
-        some = asked.some(np.arange(at, min(at + batch, len(asked))))
+    order, sampled, full = [], [], []
+    for places, some in asked.batches(batch):
         found = scores(some.user, some.history)
+        order.append(places)
         sampled.append(_among_stored(found, some))
         full.append(full_ranks(found, some.target, some.out))
-    return Ranked(joined(sampled), joined(full))
+    back = np.argsort(np.concatenate(order))
+    return Ranked(joined(sampled).at(back), joined(full).at(back))
 
 
 def _among_stored(scores: np.ndarray, asked: Questions) -> Ranks:
