@@ -204,11 +204,14 @@ class TestRanking:
             np.testing.assert_array_equal(ours.last, theirs.last)
 
     def test_batches_hold_every_question_once_with_like_lengths(self, asked) -> None:
+        history = asked.history.copy()
+        history[::2, 1:] = 0
+        asked = replace(asked, history=history)
         parts = list(asked.batches(7))
         assert sorted(np.concatenate([places for places, _ in parts]).tolist()) == list(range(len(asked)))
         longest = [part.history.shape[1] for _, part in parts]
         assert longest == sorted(longest)
-        assert next(asked.batches(1))[1].history.shape[1] < longest[-1]
+        assert longest[0] == 1 < longest[-1]
         for places, part in parts:
             np.testing.assert_array_equal(part.target, asked.target[places])
             assert part.history.sum() == asked.history[places].sum()  # nothing is cut off
