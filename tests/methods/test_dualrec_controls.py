@@ -1,5 +1,7 @@
 """The two controls: what their second encoders read, and that all else is DualRec's."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -27,6 +29,14 @@ def test_twice_the_past_reads_no_future_and_compares_like_with_like() -> None:
     assert not torch.equal(model.future.bias.table, model.past.bias.table)
     model.future.load_state_dict(model.past.state_dict())
     assert torch.isclose(model.transfer(model.read(some), model.read(some), length), torch.tensor(0.0))
+
+
+def test_twice_the_past_can_compare_means_of_heads_as_the_authors_do() -> None:
+    model = PastTwice(ITEMS, replace(SMALL, transfer="mean"))
+    ones, length = torch.ones(2, 6, 4, 4), torch.tensor([6, 4])
+    past, future = model._compared(ones, 2 * ones, length)
+    assert torch.allclose(past[:, 0, 0], length / SMALL.length)
+    assert torch.allclose(future, 2 * past)
 
 
 def test_a_stranger_reads_anothers_row_and_foretells_this_one() -> None:

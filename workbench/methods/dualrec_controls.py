@@ -34,6 +34,8 @@ class PastTwice(DualRec):
         return (self.past if direction == "past" else self.future)(x, 1)
 
     def _compared(self, past: Tensor, future: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+        if self.config.transfer == "mean":
+            return super()._compared(past, future, length)
         there = torch.arange(past.shape[1], device=length.device) < self.steps(length)[:, None]
         return past[there], future[there]
 
