@@ -24,7 +24,9 @@ IMPLEMENTED = {
     "methods/dualrec.py": {"DualRec": "1 2 3 4 5 6 7 9 10 11 14"},
     "methods/dualrec_config.py": {"DualRec": "8"},
     "methods/dualrec_controls.py": {},
+    "methods/lcn.py": {"LCN": "2 3 4 5 6 7 8 10 12 13 14"},
     "methods/lift.py": {"LIFT": "3 5 6 7 8 9 10 14 14a 15 16 17 18"},
+    "methods/long_history.py": {"LCN": "1 9 11 text-1"},
     "methods/next_item.py": {"DualRec": "12 13"},
     "methods/retrieval.py": {"LIFT": "4 12 13"},
 }

@@ -6,14 +6,13 @@ import pytest
 import torch
 
 from workbench.baselines.blocks import (
-    ActivationUnit,
     EventEmbedding,
     bilinear,
     bilinear_scores,
     check_network,
 )
 from workbench.errors import ConfigError
-from workbench.methods.layers import Events
+from workbench.methods.layers import ActivationUnit, Events
 
 
 def test_an_event_is_its_fields_and_its_label_token_and_padding_is_zero():

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workbench.errors import ConfigError
-from workbench.methods.layers import ABSENT, MASKED, MLP, Events, FieldEmbedding, Sample
+from workbench.methods.layers import ABSENT, MASKED, Events, FieldEmbedding, Sample
 
 
 class EventEmbedding(nn.Module):
@@ -39,30 +39,6 @@ class EventEmbedding(nn.Module):
     def hidden(self, events: Events) -> Tensor:
         """The same with every label MASKED; it is not read."""
         return self(events, torch.where(events.there, MASKED, ABSENT))
-
-
-class ActivationUnit(nn.Module):
-    """How much each event matters for the target: a(e_j, v) of DIN (Zhou et al. 2018, formula (3)).
-
-    A small network on event e_j, target v, their difference and their product. Its output is the
-    weight as it is, without a softmax, so that a strong interest has a large sum. Padding gets 0.
-
-    The first layer is linear, W_1 e + W_2 v + W_3 (e - v) + W_4 (e * v), so the difference only adds
-    W_3 to W_1 and takes it from W_2: three matrices say the same, and v is multiplied once, not L times.
-    """
-
-    def __init__(self, size: int, hidden: Sequence[int]) -> None:
-        super().__init__()
-        self.event = nn.Linear(size, hidden[0])
-        self.target = nn.Linear(size, hidden[0], bias=False)
-        self.product = nn.Linear(size, hidden[0], bias=False)
-        self.rest = nn.Sequential(nn.ReLU(), MLP((*hidden, 1)))
-
-    def forward(self, events: Tensor, target: Tensor, there: Tensor) -> Tensor:
-        """events (B, L, d), target (B, d), there (B, L) -> weights (B, L), any real numbers."""
-        v = target.unsqueeze(-2)
-        first = self.event(events) + self.target(v) + self.product(events * v)
-        return self.rest(first).squeeze(-1) * there
 
 
 def bilinear(size: int) -> nn.Linear:

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from workbench.baselines.blocks import (
-    ActivationUnit,
     EventEmbedding,
     bilinear,
     bilinear_scores,
@@ -22,6 +21,7 @@ from workbench.baselines.blocks import (
 )
 from workbench.methods.layers import (
     MLP,
+    ActivationUnit,
     FieldEmbedding,
     Interaction,
     Sample,

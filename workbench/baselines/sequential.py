@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workbench.baselines.blocks import (
-    ActivationUnit,
     EventEmbedding,
     bilinear_scores,
     check_network,
@@ -24,6 +23,7 @@ from workbench.errors import ConfigError
 from workbench.methods.layers import (
     MASKED,
     MLP,
+    ActivationUnit,
     Events,
     Sample,
     TransformerBlock,

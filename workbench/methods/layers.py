@@ -79,6 +79,11 @@ class FieldEmbedding(nn.Module):
             )
         return functional.embedding(codes + self.offsets, self.table) * (codes > 0).unsqueeze(-1)
 
+    def of(self, field: int) -> Tensor:
+        """One field's table (sizes[field], w), with the zero vector for code 0."""
+        rows = self.table[self.offsets[field] + 1 : self.offsets[field] + self.sizes[field]]
+        return functional.pad(rows, (0, 0, 1, 0))
+
 
 class MLP(nn.Sequential):
     """Linear layers with ReLU and dropout between them; the last layer is linear."""
@@ -90,6 +95,30 @@ class MLP(nn.Sequential):
             if i < len(sizes) - 2:
                 layers += [nn.ReLU(), nn.Dropout(dropout)]
         super().__init__(*layers)
+
+
+class ActivationUnit(nn.Module):
+    """How much each event matters for the target: a(e_j, v) of DIN (Zhou et al. 2018, formula (3)).
+
+    A small network on event e_j, target v, their difference and their product. Its output is the
+    weight as it is, without a softmax, so that a strong interest has a large sum. Padding gets 0.
+
+    The first layer is linear, W_1 e + W_2 v + W_3 (e - v) + W_4 (e * v), so the difference only adds
+    W_3 to W_1 and takes it from W_2: three matrices say the same, and v is multiplied once, not L times.
+    """
+
+    def __init__(self, size: int, hidden: Sequence[int]) -> None:
+        super().__init__()
+        self.event = nn.Linear(size, hidden[0])
+        self.target = nn.Linear(size, hidden[0], bias=False)
+        self.product = nn.Linear(size, hidden[0], bias=False)
+        self.rest = nn.Sequential(nn.ReLU(), MLP((*hidden, 1)))
+
+    def forward(self, events: Tensor, target: Tensor, there: Tensor) -> Tensor:
+        """events (B, L, d), target (B, d), there (B, L) -> weights (B, L), any real numbers."""
+        v = target.unsqueeze(-2)
+        first = self.event(events) + self.target(v) + self.product(events * v)
+        return self.rest(first).squeeze(-1) * there
 
 
 def masked_softmax(scores: Tensor, there: Tensor) -> Tensor:

@@ -1,0 +1,148 @@
+"""Looks at a long sequence that LCN and ENCODE are compared with: SIM soft, ETA, SDIM, TWIN.
+
+Each is an :class:`workbench.methods.long_history.Interest`: a general search over all events, an exact
+search among the K best. They stand in one network, share its embeddings, and end in the same multi-head
+attention over e^h || e^c, so that what differs is the search.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from workbench.errors import ConfigError
+from workbench.methods.layers import masked_softmax
+from workbench.methods.long_history import (
+    Attention,
+    Behaviours,
+    Interest,
+    Level,
+    Life,
+    best,
+    everywhere,
+    inner,
+)
+
+
+class TwoStages(Interest):
+    """A general search gives (B, L) scores; the K best events meet the candidate in multi-head attention.
+
+    k : K events that the exact search sees; heads : of its attention.
+    """
+
+    def __init__(self, life: Life, k: int = 50, heads: int = 4) -> None:
+        super().__init__()
+        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+            raise ConfigError(f"k is a whole number from 1, not {k!r}")
+        self.k, self.size = k, life.width
+        self.attention = Attention(life, heads)
+
+    def forward(self, life: Life, query: Tensor, long: Behaviours) -> tuple[Tensor, list[Level]]:
+        """As in :class:`Interest`; the exact search's weights have heads, (B, h, K)."""
+        with torch.no_grad():  # a choice has no gradient
+            scores = self.searched(life, query, long)
+        here, place = best(long, everywhere(long), scores, self.k)
+        events = life.events(here)
+        weights = masked_softmax(self.attention.scores(query, events), here.there.unsqueeze(1))
+        return self.attention.values(weights, events), [Level("exact", place, weights)]
+
+    def exact(self, life: Life, query: Tensor, long: Behaviours) -> Tensor:
+        """As in :class:`Interest`."""
+        return life.event_scores(self.attention.asked(query).mean(1), long)
+
+
+class SIMSoft(TwoStages):
+    """SIM, soft search (Pi et al. 2020): the events with the largest inner products."""
+
+    def searched(self, life: Life, query: Tensor, long: Behaviours) -> Tensor:
+        """As in :class:`Interest`."""
+        return life.scores(query, long.item).masked_fill(~long.there, -torch.inf)
+
+
+class ETA(TwoStages):
+    """ETA (Chen et al. 2021): the events whose SimHash has the most bits in common with the candidate's.
+
+    Departure: the random projection is drawn once, not in every forward pass, so that a prediction is one.
+    """
+
+    def __init__(self, life: Life, k: int = 50, heads: int = 4, bits: int = 32) -> None:
+        super().__init__(life, k, heads)
+        self.register_buffer("projection", torch.randn(life.width, bits))
+
+    def searched(self, life: Life, query: Tensor, long: Behaviours) -> Tensor:
+        """Bits in common minus bits apart."""
+        signs = ((x @ self.projection).sign() for x in (query, life.item))
+        return inner(*signs, long.item).masked_fill(~long.there, -torch.inf)
+
+
+class TWIN(TwoStages):
+    """TWIN (Chang et al. 2023): both searches score with the same attention.
+
+    A score is q W_h e^h + W_c e^c: what a context says is one number a head, whatever the candidate.
+    Departure: the K events with the best means over heads are kept.
+    """
+
+    def __init__(self, life: Life, k: int = 50, heads: int = 4) -> None:
+        super().__init__(life, k, heads)
+        self.context = nn.Linear(life.size - life.width, heads, bias=False)
+
+    def forward(self, life: Life, query: Tensor, long: Behaviours) -> tuple[Tensor, list[Level]]:
+        """As in :class:`Interest`."""
+        with torch.no_grad():
+            scores = self.exact(life, query, long)
+        here, place = best(long, everywhere(long), scores, self.k)
+        events, item = life.events(here), self.attention.asked(query)[..., : life.width]
+        r = item @ events[..., : life.width].mT + self.context(events[..., life.width :]).mT
+        weights = masked_softmax(r, here.there.unsqueeze(1))
+        return self.attention.values(weights, events), [Level("exact", place, weights)]
+
+    def searched(self, life: Life, query: Tensor, long: Behaviours) -> Tensor:
+        """The same as :meth:`exact`: that is TWIN's point."""
+        return self.exact(life, query, long)
+
+    def exact(self, life: Life, query: Tensor, long: Behaviours) -> Tensor:
+        """As in :class:`Interest`."""
+        item = self.attention.asked(query)[..., : life.width].mean(1)
+        context = self.context.weight.mean(0).expand(len(query), -1)
+        return life.event_scores(torch.cat([item, context], 1), long)
+
+
+class SDIM(Interest):
+    """SDIM (Cao et al. 2022): events that fall into the candidate's hash bucket are summed up, no search.
+
+    groups of ``bits`` random hyperplanes each give every item a bucket; a group's vector is the sum of the
+    events in the candidate's bucket, of length 1, and the interest the mean over groups.
+    """
+
+    def __init__(self, life: Life, groups: int = 16, bits: int = 3) -> None:
+        super().__init__()
+        self.groups, self.bits, self.size = groups, bits, life.width
+        self.register_buffer("projection", torch.randn(life.width, groups * bits))
+
+    def buckets(self, vectors: Tensor) -> Tensor:
+        """(..., d) -> (..., groups) numbers from 0 to 2^bits - 1."""
+        signs = (vectors @ self.projection > 0).unflatten(-1, (self.groups, self.bits))
+        return (signs * 2 ** torch.arange(self.bits, device=vectors.device)).sum(-1)
+
+    def forward(self, life: Life, query: Tensor, long: Behaviours) -> tuple[Tensor, list[Level]]:
+        """As in :class:`Interest`; the weights are the shares of groups in which an event was met."""
+        with torch.no_grad():
+            own, theirs = self.buckets(query), self.buckets(life.item)[long.item]
+            met = (own.unsqueeze(1) == theirs) & long.there.unsqueeze(-1)  # (B, L, groups)
+        sums = (life.pooled(met[..., g].to(query.dtype), long.item) for g in range(self.groups))
+        vector = torch.stack([functional.normalize(one, dim=1) for one in sums]).mean(0)
+        return vector, [Level("buckets", everywhere(long), met.to(query.dtype).mean(-1))]
+
+    def searched(self, life: Life, query: Tensor, long: Behaviours) -> Tensor:
+        """In how many groups an event shares the candidate's bucket."""
+        met = self.buckets(query).unsqueeze(1) == self.buckets(life.item)[long.item]
+        return met.float().mean(-1).masked_fill(~long.there, -torch.inf)
+
+    def exact(self, life: Life, query: Tensor, long: Behaviours) -> Tensor:
+        """Cosines, which shared buckets estimate."""
+        cosines = inner(functional.normalize(query, dim=1), functional.normalize(life.item, dim=1), long.item)
+        return cosines.masked_fill(~long.there, -torch.inf)
+
+
+LOOKS: dict[str, type[Interest]] = {"SIM soft": SIMSoft, "ETA": ETA, "SDIM": SDIM, "TWIN": TWIN}

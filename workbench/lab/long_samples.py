@@ -1,0 +1,241 @@
+"""Impressions with all that was clicked before: what click models with a long history train on.
+
+LCN, Sections 3 and 5.1.1: impressions of the target domain; for each one the latest clicks of its user in
+both domains, and a lifelong sequence of clicks in the source domain, all at earlier seconds. Where a log has
+one domain (LCN, Table 4; ENCODE), the short and the long sequence are both of it.
+
+    data = LongData.of(load("world:two_domain"), short=50, long=2000)
+    sample, label = data.batch(torch.arange(256)), data.label[:256]
+
+Departure: the last part of the log is cut by time as in the paper; what lies before it is cut once more, for
+validation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workbench.data.histories import Histories
+from workbench.data.interactions import Interactions
+from workbench.data.negatives import draw_negatives
+from workbench.data.splits import global_time_split
+from workbench.errors import ConfigError, DataError
+from workbench.methods.long_history import Behaviours, LongSample, Sizes
+
+PROFILE = ("age_band", "gender", "city", "age", "occupation")  # fields that describe a user, where known
+PARTS = ("train", "validation", "test")
+GAPS = 24  # codes of how long ago an event was: powers of two of a minute
+
+
+@dataclass(frozen=True, eq=False)
+class Clicked:
+    """Clicks of one domain, user by user. histories : of them; rows : (n,) their row numbers in the log."""
+
+    histories: Histories
+    rows: np.ndarray
+
+    @classmethod
+    def of(cls, log: Interactions, keep: np.ndarray) -> Clicked:
+        """The clicks among the rows where ``keep`` (n,) is true."""
+        rows = np.flatnonzero(keep & (log.label == 1))
+        return cls(Histories.grouped(log.user[rows], log.size("user"), log.timestamp[rows]), rows)
+
+    def before(self, user: np.ndarray, timestamp: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where in ``ordered`` the clicks of each user before each moment lie: start and stop, (m,) each."""
+        time = self.histories.timestamp
+        base = int(time.min()) if len(time) else 0
+        span = max(int(time.max()) - base if len(time) else 0, int(timestamp.max()) - base) + 2
+        key = self.histories.user[self.histories.events] * np.int64(span)
+        key = key + (time[self.histories.events] - base)
+        moment = np.clip(timestamp - base, 0, span - 1)
+        stop = np.searchsorted(key, user * np.int64(span) + moment, side="left")
+        return self.histories.offsets[user], stop
+
+    @property
+    def ordered(self) -> np.ndarray:
+        """(n,) row numbers in the log, grouped by user, oldest first."""
+        return self.rows[self.histories.events]
+
+
+@dataclass(frozen=True, eq=False)
+class Domain:
+    """Clicks as tensors, grouped by user, oldest first, and which of them each impression may know.
+
+    item : (n,) codes; fields : (n, C) codes of what else is known of each; time : (n,) seconds;
+    start, stop : (m,) of each impression.
+    """
+
+    item: Tensor
+    fields: Tensor
+    time: Tensor
+    start: Tensor
+    stop: Tensor
+
+    def window(self, index: Tensor, length: int, now: Tensor) -> Behaviours:
+        """The last ``length`` clicks before some impressions (B,), cut to the longest: (B, L), L from 1."""
+        start = self.start[index].maximum(self.stop[index] - length)
+        count = self.stop[index] - start
+        place = torch.arange(max(int(count.max()), 1))
+        there = place < count[:, None]
+        at = torch.where(there, start[:, None] + place, 0)
+        gap = torch.where(there, gap_code(now[:, None] - self.time[at]), 0)
+        context = torch.cat([self.fields[at] * there.unsqueeze(-1), gap.unsqueeze(-1)], -1)
+        return Behaviours(self.item[at] * there, context)
+
+
+def gap_code(seconds: Tensor) -> Tensor:
+    """How long ago: 1 for less than a minute, then one more for each doubling, up to GAPS - 1."""
+    return 1 + (1 + seconds.clamp(min=0) / 60).log2().long().clamp(max=GAPS - 2)
+
+
+@dataclass(frozen=True, eq=False)
+class LongData:
+    """m impressions of the target domain and the clicks before them.
+
+    log : where they come from; rows : (m,) int64 rows of the log that impressions are or, where their item
+    was drawn as a negative, whose time and user they have; label : (m,) 0 or 1; parts : name -> (n,) indices
+    of impressions; sizes : of the embedding tables.
+    """
+
+    log: Interactions
+    rows: np.ndarray
+    user: Tensor
+    profile: Tensor
+    target: Tensor
+    time: Tensor
+    label: Tensor
+    parts: dict[str, Tensor]
+    short: Domain
+    long: Domain
+    lengths: tuple[int, int]
+    sizes: Sizes
+    domains: int
+
+    @classmethod
+    def of(
+        cls,
+        log: Interactions,
+        *,
+        short: int = 50,
+        long: int = 2000,
+        shares: Sequence[float] = (0.75, 0.05, 0.2),
+        negatives: int = 0,
+        seed: int = 0,
+    ) -> LongData:
+        """Impressions of a log, of its domain ``target`` where it has several.
+
+        short, long : N and L, events at most; shares : of train, validation and test, by time; negatives :
+        drawn for each click of a log that has clicks only, of items that its user has no row with.
+
+        Raises ConfigError for lengths below 1, DataError for a log without a clock, one whose domains are
+        not ``target`` and ``source``, and one of clicks only when no negatives are asked for.
+        """
+        for name, length in (("short", short), ("long", long)):
+            if isinstance(length, bool) or not isinstance(length, int) or length < 1:
+                raise ConfigError(f"{name} is a whole number of events from 1, not {length!r}")
+        mine, theirs = _domains(log)
+        rows, item, label = _impressions(log, mine, negatives, seed)
+        split = global_time_split(log.rows(np.unique(rows)), (0.0, *shares))
+        last = [np.unique(rows)[getattr(split, part).stop - 1] for part in ("train", "validation")]
+        part = np.searchsorted(np.array(last), rows, side="left")
+        parts = {name: torch.from_numpy(np.flatnonzero(part == i)) for i, name in enumerate(PARTS)}
+        fields = {
+            "profile": tuple(f for f in log.fields if f in PROFILE),
+            "target": tuple(f for f in log.fields if f not in (*PROFILE, "user", "item", "domain")),
+            "context": tuple(f for f in log.fields if f == "category"),
+        }
+        size = {name: tuple(log.size(f) for f in some) for name, some in fields.items()}
+        side, context = (_of_items(log, fields[name]) for name in ("target", "context"))
+        time = log.timestamp[rows]
+        clicked = {"short": Clicked.of(log, mine), "long": Clicked.of(log, theirs)}
+        domains = {
+            name: _domain(log, some, context, log.user[rows].astype(np.int64), time)
+            for name, some in clicked.items()
+        }
+        return cls(
+            log, rows, _long(log.user[rows]), _long(log.codes(("user", *fields["profile"]))[rows, 1:]),
+            _long(np.concatenate([item[:, None], side[item]], 1)), _long(time), _long(label),
+            parts,
+            domains["short"], domains["long"], (short, long),
+            Sizes(log.size("item"), size["profile"], size["target"], (*size["context"], GAPS)),
+            2 if "domain" in log.fields else 1,
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def batch(self, index: Tensor) -> LongSample:
+        """What may be known of some impressions (B,)."""
+        now, (short, long) = self.time[index], self.lengths
+        return LongSample(
+            self.user[index],
+            self.profile[index],
+            self.target[index],
+            self.short.window(index, short, now),
+            self.long.window(index, short, now) if self.domains == 2 else None,
+            self.long.window(index, long, now),
+        )
+
+    @property
+    def events(self) -> Tensor:
+        """(m,) events in the long sequence of each impression."""
+        return (self.long.stop - self.long.start).clamp(max=self.lengths[1])
+
+
+def _domains(log: Interactions) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows belong to the target and which to the source domain, (n,) bool each."""
+    if "domain" not in log.fields:
+        every = np.ones(len(log), bool)
+        return every, every
+    words = log.vocabularies["domain"].tolist()
+    if not {"target", "source"} <= set(words):
+        raise DataError(f"domains are target and source, not {words[1:]}", file=log.name, column="domain")
+    return tuple(log.columns["domain"] == words.index(name) for name in ("target", "source"))
+
+
+def _impressions(
+    log: Interactions, mine: np.ndarray, negatives: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, items and labels of the impressions, in the order of the log."""
+    rows = np.flatnonzero(mine)
+    label = log.label[rows]
+    if label.min() == 0:
+        if negatives:
+            raise ConfigError(f"{log.name} tells what was not clicked: no negatives are drawn")
+        return rows, log.item[rows].astype(np.int64), label
+    if negatives < 1:
+        raise DataError(
+            f"every row of {log.name} is a click", column="label", fix="Ask for negatives, for instance 4"
+        )
+    catalogue = log.rows(mine)  # items of the target domain
+    drawn = draw_negatives(catalogue, log.user[rows], purpose="test", count=negatives, seed=seed)
+    item = np.concatenate([log.item[rows][:, None], drawn], 1)
+    label = np.zeros_like(item)
+    label[:, 0] = 1
+    return np.repeat(rows, 1 + negatives), item.ravel().astype(np.int64), label.ravel()
+
+
+def _of_items(log: Interactions, fields: Sequence[str]) -> np.ndarray:
+    """(V, F) codes of every item's fields, as in its last row; 0 of items without a row."""
+    side = np.zeros((log.size("item"), len(fields)), np.int64)
+    side[log.item] = log.codes(("item", *fields))[:, 1:]
+    return side
+
+
+def _domain(
+    log: Interactions, clicked: Clicked, side: np.ndarray, user: np.ndarray, time: np.ndarray
+) -> Domain:
+    start, stop = clicked.before(user, time)
+    rows = clicked.ordered
+    item = log.item[rows]
+    parts = (item, side[item], log.timestamp[rows], start, stop)
+    return Domain(*map(_long, parts))
+
+
+def _long(values: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.int64))

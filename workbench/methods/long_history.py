@@ -1,0 +1,271 @@
+"""A click model with a long history: one network, in which only the look at the long history differs.
+
+LCN, Sections 3 and 5.1.4, and ENCODE, Section 3: profile, candidate and short sequences are read the same
+way by every system, and a module called an *interest* reads the long sequence. So what differs between two
+systems of a table is what the reader sees.
+
+    model = LongHistory(sizes, config, lambda life: Pyramid(life, config))
+    probability = model(sample).sigmoid()            # Eq. 1 of LCN
+
+The long sequence is what costs. Nothing of width d is ever made for all of its L events: the inner products
+of a candidate with all item embeddings are L numbers to look up, and a weighted sum over L events is a
+weighted sum over items. Both are one matrix product with the item table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from workbench.errors import ConfigError
+from workbench.methods.layers import MLP, ActivationUnit, FieldEmbedding, aggregate
+
+DENSE = 64  # a table of up to so many items for each event of a sequence is multiplied as a whole
+
+
+class Behaviours(NamedTuple):
+    """What B users did, oldest first. item : (B, L) int64 codes, 0 where nothing is, on the right;
+    context : (B, L, C) codes of what is known of each event beside its item, 0 where nothing is.
+    """
+
+    item: Tensor
+    context: Tensor
+
+    @property
+    def there(self) -> Tensor:
+        """(B, L) bool, False for padding."""
+        return self.item > 0
+
+
+class LongSample(NamedTuple):
+    """What is known of B candidates; their labels are not among it.
+
+    user : (B,) codes; profile : (B, P) codes; target : (B, F) codes of the candidate, its item first;
+    short : (B, N) events of the target domain; short_source : (B, N) of the source domain, None where there
+    is one domain; long : (B, L) of the source domain.
+    """
+
+    user: Tensor
+    profile: Tensor
+    target: Tensor
+    short: Behaviours
+    short_source: Behaviours | None
+    long: Behaviours
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Rows of the embedding tables, code 0 included: of items (all domains, each item with a code of its
+    own), of each profile field, of each further field of a candidate, and of each field of a context.
+    """
+
+    items: int
+    profile: tuple[int, ...]
+    target: tuple[int, ...]
+    context: tuple[int, ...]
+
+
+class Life(nn.Module):
+    """Item and context embeddings, and how a long sequence is read by them.
+
+    items : codes there are; contexts : codes of each context field; width : d; every table starts N(0, std).
+    """
+
+    def __init__(self, items: int, contexts: Sequence[int], width: int, std: float) -> None:
+        super().__init__()
+        self.item = nn.Parameter(torch.randn(items, width) * std)
+        self.context = FieldEmbedding(contexts, width, std)
+        self.width = width
+        self.size = width * (1 + len(contexts))  # of e^h || e^c
+
+    def items(self, code: Tensor) -> Tensor:
+        """e^h or e^v: (...) codes -> (..., d), zero for code 0."""
+        return functional.embedding(code, self.item) * (code > 0).unsqueeze(-1)
+
+    def events(self, behaviours: Behaviours) -> Tensor:
+        """e^h || e^c: (..., L, size), zero for padding."""
+        context = self.context(behaviours.context).flatten(-2)
+        return torch.cat([self.items(behaviours.item), context], -1)
+
+    def scores(self, query: Tensor, item: Tensor) -> Tensor:
+        """Inner products of (B, d) with the items of (B, L) events: (B, L), of no meaning for padding."""
+        return inner(query, self.item, item)
+
+    def event_scores(self, query: Tensor, behaviours: Behaviours) -> Tensor:
+        """Inner products of (B, size) with e^h || e^c of (B, L) events: (B, L), -inf for padding."""
+        item, *fields = query.split(self.width, 1)
+        found = self.scores(item, behaviours.item)
+        for field, asked in enumerate(fields):
+            table = self.context.of(field)
+            found = found + inner(asked, table, behaviours.context[..., field])
+        return found.masked_fill(~behaviours.there, -torch.inf)
+
+    def pooled(self, weights: Tensor, item: Tensor) -> Tensor:
+        """sum_k w_k e_k over (B, L) events: (B, d)."""
+        if _dense(self.item, item):
+            spread = weights.new_zeros(len(item), len(self.item)).scatter_add(1, item, weights)
+            return spread @ self.item
+        return aggregate(weights, functional.embedding(item, self.item))
+
+
+def inner(query: Tensor, table: Tensor, code: Tensor) -> Tensor:
+    """Inner products of (B, c) with rows (B, L) of a table (V, c): (B, L)."""
+    if _dense(table, code):
+        return (query @ table.T).gather(1, code)
+    return (functional.embedding(code, table) @ query.unsqueeze(-1)).squeeze(-1)
+
+
+def _dense(table: Tensor, code: Tensor) -> bool:
+    return len(table) <= DENSE * code.shape[1]
+
+
+class Level(NamedTuple):
+    """One attention level over a long sequence.
+
+    place : (B, K) places in the sequence, best first where a search chose them, else 0 .. L-1; weights :
+    (B, K), or (B, h, K) with heads, zero where nothing is.
+    """
+
+    name: str
+    place: Tensor
+    weights: Tensor
+
+
+class Interest(nn.Module):
+    """How a long sequence is read. A subclass sets ``size`` of its vector and gives :meth:`levels`.
+
+    It holds no embeddings: ``life`` comes with every call.
+    """
+
+    size: int
+
+    def forward(self, life: Life, query: Tensor, long: Behaviours) -> tuple[Tensor, list[Level]]:
+        """Candidate e^v (B, d) and events -> vector (B, size), zero without events, and the levels."""
+        raise NotImplementedError
+
+    def searched(self, life: Life, query: Tensor, long: Behaviours) -> Tensor:
+        """Scores (B, L) by which the last but one level would rank all events; -inf for padding."""
+        raise NotImplementedError
+
+    def exact(self, life: Life, query: Tensor, long: Behaviours) -> Tensor:
+        """Scores (B, L) which the last level would give all events; -inf for padding."""
+        raise NotImplementedError
+
+
+def consistency(searched: Tensor, exact: Tensor, top: int = 50) -> Tensor:
+    """LCN, Eq. text-1 (Section 5.2.2): of the events that the last level ranks highest, the share that the
+    search ranks as high.
+
+    Scores (B, L) of all events, -inf for padding -> (B,) from 0 to 1; NaN for a row of no more than ``top``
+    events, of which nothing can be missed.
+    """
+    count = min(top, exact.shape[1])
+    wanted, found = (
+        torch.zeros_like(exact).scatter(1, x.topk(count, 1).indices, 1) for x in (exact, searched)
+    )
+    shared = (wanted * found * (searched > -torch.inf)).sum(1) / top
+    return shared.masked_fill((exact > -torch.inf).sum(1) <= top, torch.nan)
+
+
+class Attention(nn.Module):
+    """LCN, Eq. 9-11: a candidate asks K events, with any number of heads."""
+
+    def __init__(self, life: Life, heads: int) -> None:
+        super().__init__()
+        d = life.width
+        if d % heads:
+            raise ConfigError(f"{heads} heads do not divide a width of {d}")
+        self.heads, self.size = heads, d // heads
+        self.q = nn.Linear(d, d, bias=False)
+        self.k, self.v = (nn.Parameter(torch.empty(heads, d // heads, life.size)) for _ in range(2))
+        for weight in (self.k, self.v):
+            nn.init.xavier_uniform_(weight.view(d, life.size))
+
+    def scores(self, query: Tensor, events: Tensor) -> Tensor:
+        """(B, d), (B, K, size) -> r, (B, h, K), before a softmax."""
+        return self.asked(query) @ events.mT
+
+    def asked(self, query: Tensor) -> Tensor:
+        """(B, d) -> (W^K)^T W^Q q / sqrt(d/h) of each head, (B, h, size): r is its product with an event."""
+        heads = self.q(query).unflatten(1, (self.heads, -1)) / math.sqrt(self.size)
+        return torch.einsum("bhc,hcs->bhs", heads, self.k)
+
+    def values(self, weights: Tensor, events: Tensor) -> Tensor:
+        """(B, h, K), (B, K, size) -> the heads' weighted sums of W^V e, side by side, (B, d)."""
+        return torch.einsum("bhs,hcs->bhc", weights @ events, self.v).flatten(1)
+
+
+def everywhere(long: Behaviours) -> Tensor:
+    """(B, L) the places of all events."""
+    return torch.arange(long.item.shape[1], device=long.item.device).expand(long.item.shape)
+
+
+def best(long: Behaviours, place: Tensor, scores: Tensor, count: int) -> tuple[Behaviours, Tensor]:
+    """The events with the highest of (B, L) scores, best first, and their places: (B, K), K <= L each."""
+    index = scores.topk(min(count, scores.shape[1]), 1).indices
+    context = long.context.gather(1, index.unsqueeze(-1).expand(-1, -1, long.context.shape[-1]))
+    return Behaviours(long.item.gather(1, index), context), place.gather(1, index)
+
+
+class TargetAttention(nn.Module):
+    """DIN (Zhou et al. 2018) on the items of a short sequence: sum_k a(e_k, e^v) e_k."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.unit = ActivationUnit(width, (width,))
+
+    def forward(self, life: Life, query: Tensor, short: Behaviours) -> Tensor:
+        """(B, d), (B, N) events -> (B, d)."""
+        events = life.items(short.item)
+        return aggregate(self.unit(events, query, short.there), events)
+
+
+class LongHistory(nn.Module):
+    """p(y = 1 | user, candidate, profile, sequences) of LCN, Eq. 1, as a logit.
+
+    Departure, for all systems alike: beside every vector that was read stands its product with the
+    candidate, number by number, as in the public code of DIN; a network learns little of likeness without.
+
+    interest : makes the module that reads the long sequence, from the embeddings. domains : 2 where the
+    sample has a short sequence of the source domain beside that of the target.
+    """
+
+    def __init__(
+        self,
+        sizes: Sizes,
+        interest: Callable[[Life], Interest],
+        *,
+        width: int = 64,
+        hidden: Sequence[int] = (256, 128),
+        dropout: float = 0.0,
+        domains: int = 2,
+        std: float = 0.1,
+    ) -> None:
+        if domains not in (1, 2):
+            raise ConfigError(f"there are one or two domains, not {domains!r}")
+        super().__init__()
+        self.life = Life(sizes.items, sizes.context, width, std)
+        self.fields = FieldEmbedding((*sizes.profile, *sizes.target), width, std)
+        self.short = nn.ModuleList(TargetAttention(width) for _ in range(domains))
+        self.interest = interest(self.life)
+        known = width * (1 + len(sizes.profile) + len(sizes.target))
+        size = known + 2 * (domains * width + self.interest.size)
+        self.head = MLP((size, *hidden, 1), dropout)
+
+    def forward(self, sample: LongSample, return_levels: bool = False):
+        """Logits (B,), and on request the levels of the look at the long sequence."""
+        query = self.life.items(sample.target[:, 0])
+        fields = self.fields(torch.cat([sample.profile, sample.target[:, 1:]], 1)).flatten(1)
+        sequences = [sample.short, sample.short_source][: len(self.short)]
+        read = [look(self.life, query, one) for look, one in zip(self.short, sequences, strict=True)]
+        interest, levels = self.interest(self.life, query, sample.long)
+        read = torch.cat([*read, interest], 1)
+        matched = read * query.repeat(1, read.shape[1] // query.shape[1])
+        logit = self.head(torch.cat([query, fields, read, matched], 1)).squeeze(1)
+        return (logit, levels) if return_levels else logit
