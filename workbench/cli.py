@@ -190,7 +190,9 @@ def bench(
 @app.command()
 def measure(
     experiment: Annotated[str, typer.Argument(help="Such as lift_contexts; a wrong name lists them all.")],
-    dataset: Annotated[str, typer.Option(help="The data to measure on.")] = "world:small",
+    dataset: Annotated[
+        str | None, typer.Option(help="The data to measure on.", show_default="the experiment's world")
+    ] = None,
     seeds: Annotated[str, typer.Option(help="First and last seed, as in 0-4.")] = "0-4",
     variants: Annotated[
         str | None, typer.Option(help="Separated by commas without blanks.", show_default="all")
@@ -206,21 +208,23 @@ def measure(
 ) -> None:
     """Run the trials of an experiment that have no result yet, and print mean and spread over seeds."""
     with _typed():
-        from workbench.lab import dualrec_trials, lift_trials, topn_trials
+        from workbench.lab import dualrec_trials, lcn_trials, lift_trials, topn_trials
         from workbench.lab.experiments import summary, sweep
         from workbench.lab.store import Store
 
         known = {
             name: module
-            for module in (lift_trials, topn_trials, dualrec_trials)
+            for module in (lift_trials, topn_trials, dualrec_trials, lcn_trials)
             for name in module.EXPERIMENTS
         }
         if experiment not in known:
             raise unknown("experiment", experiment, known)
         own = known[experiment]
+        dataset = dataset or next(name for name in own.SETTINGS if name.startswith("world"))
         asked = lift_trials.typed(experiment, dataset, seeds, variants, settings or [], own.trials)
     found = sweep(experiment, asked, own.measure, scheduler=scheduler, say=typer.echo, shared=True)
-    typer.echo(summary(found, ["variant"], list(own.SHOWN)).round(4).to_string())
+    shown = [name for name in own.SHOWN if name in found]
+    typer.echo(summary(found, ["variant"], shown).round(4).to_string())
     if keep:
         typer.echo(f"kept in figures/results/{Store().keep(experiment).name}")
 

@@ -1,0 +1,124 @@
+"""LCN's trials: what a configuration says, one small trial of each kind, and measures by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from workbench.data.world import make_world
+from workbench.errors import ConfigError
+from workbench.lab import lcn_trials
+from workbench.lab.lcn_trials import EXPERIMENTS, consistency_of, item_kinds, measure, network, purity, trials
+from workbench.lab.long_samples import LongData
+from workbench.methods.lcn import Pyramid
+from workbench.methods.long_history import consistency
+
+QUICK = {"users": 50, "epochs": 1, "batch": 512, "negatives": 64}
+
+
+def one(experiment: str, variant: str, **settings: object):
+    return trials(experiment, seeds=[0], variants=[variant], **{**QUICK, **settings})[0]
+
+
+def test_a_configuration_names_what_its_trial_reads() -> None:
+    plain, within = one("lcn_table1", "LCN w/o CRP").config, one("lcn_table1", "within").config
+    assert not {"tau", "cross", "weight"} & set(plain), "without CRP its knobs say nothing"
+    assert (within["cross"], within["target"], within["weight"]) == (0.0, 1.0, 0.1)
+    assert one("lcn_table2", "ETA").config.get("per_item") is None
+    # the same question under another name is the same configuration
+    assert one("lcn_table5", "LCN-200-50").config == one("lcn_table1", "LCN").config
+    assert one("lcn_weight", "weight 0.0").config == plain
+    assert one("lcn_table3", "-, 50").config["pools"] == [None, 50]
+
+
+def test_pools_shrink_with_the_sequence() -> None:
+    config = one("lcn_table5", "LCN-500-100").config
+    assert config["long"] == 200
+    data = LongData.of(make_world("two_domain", 0, users=50).interactions, short=20, long=200)
+    look = network(data, config).interest
+    assert isinstance(look, Pyramid)
+    assert (look.config.k1, look.config.k2) == (50, 10)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "variant"),
+    [
+        ("lcn_table1", "LCN"),
+        ("lcn_table2", "SDIM_CRP"),
+        ("lcn_table4", "TWIN"),
+        ("lcn_table5", "LCN w/o LAP"),
+    ],
+)
+def test_a_trial_measures_the_same_twice(experiment: str, variant: str) -> None:
+    trial = one(experiment, variant)
+    found, again = measure(trial), measure(trial)
+    assert found == again
+    assert 0.3 < found["AUC"] < 0.8
+    assert 0 <= found["consistency"] <= 1
+    assert ("purity across" in found) == (experiment != "lcn_table4")
+
+
+def test_one_domain_asks_about_the_source_domains_own_clicks() -> None:
+    log = lcn_trials._alone(make_world("two_domain", 0, users=50).interactions)
+    assert "domain" not in log.fields
+    data = LongData.of(log, short=20, long=200)
+    assert data.batch(torch.arange(5)).short_source is None
+    assert len(data) == len(log)
+
+
+def test_purity_by_hand() -> None:
+    """Three kinds along three axes: neighbours within a domain are pure, across one kind is swapped."""
+    world = make_world("two_domain", 0, users=50)
+    data = LongData.of(world.interactions, long=200)
+    kinds = item_kinds("world:two_domain", 0, (("users", 50),), data)
+    assert np.array_equal(kinds, world.items.topic)
+    assert len(kinds) == data.sizes.items
+    table = torch.nn.functional.one_hot(torch.from_numpy(kinds).long().clamp(min=0), 16).float()
+    assert purity(table, kinds, data) == {"target": 1.0, "source": 1.0, "across": 1.0}
+    domain = np.zeros(len(kinds), int)
+    domain[data.log.item] = data.log.columns["domain"]
+    source = data.log.vocabularies["domain"].tolist().index("source")
+    swapped = kinds.copy()
+    swapped[(domain == source) & (kinds == 0)], swapped[(domain == source) & (kinds == 1)] = 1, 0
+    table = torch.nn.functional.one_hot(torch.from_numpy(swapped).long().clamp(min=0), 16).float()
+    found = purity(table, kinds, data)
+    mine = kinds[(domain > 0) & (domain != source)]
+    assert found["across"] == pytest.approx(1 - np.isin(mine, [0, 1]).mean())
+    assert (found["target"], found["source"]) == (1.0, 1.0)
+    nothing = np.full(len(kinds), -1)
+    assert purity(table, nothing, data) == {}
+
+
+def test_consistency_is_the_mean_over_rows_with_enough_events() -> None:
+    trial = one("lcn_fig5", "TWIN")
+    data = LongData.of(make_world("two_domain", 0, users=50).interactions, short=20, long=200)
+    torch.manual_seed(0)
+    assert consistency_of(network(data, trial.config), data, 5) == 1.0
+    model = network(data, one("lcn_fig5", "LAP").config).eval()
+    index = data.parts["test"]
+    index = index[data.events[index] > 5]
+    sample = data.batch(index)
+    query = model.life.items(sample.target[:, 0])
+    with torch.no_grad():
+        scores = [f(model.life, query, sample.long) for f in (model.interest.searched, model.interest.exact)]
+    assert len(index) <= 1000
+    assert consistency_of(model, data, 5) == pytest.approx(consistency(*scores, 5).mean().item(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"look": "DIN"}, "look"),
+        ({"colour": 1}, "setting"),
+        ({"weight": -1}, "weight is a number from 0"),
+        ({"dataset": "yelp"}, "data set with settings for long histories"),
+        ({"dataset": "amazon-cross-domain", "domain_overlap": 0}, "knobs of the world"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, object], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        trials("lcn_table1", **settings)
+
+
+def test_every_experiment_gives_trials() -> None:
+    for experiment, variants in EXPERIMENTS.items():
+        assert [trial.variant for trial in trials(experiment, seeds=[0], users=50)] == list(variants)

@@ -1,0 +1,316 @@
+"""LCN's tables and figures as trials: clicks of the target domain, with and without what a trial changes.
+
+``workbench measure lcn_table1 --seeds 0-4`` runs what is missing.
+
+Beside AUC, GAUC and LogLoss every trial measures what its tables cannot show: how consistent the levels of
+its look at the long sequence are (Figure 5), and how the item embeddings lie (Figure 4): the share of an
+item's ten nearest that share its kind, within each domain and across. An item's kind is its topic in the
+world, else its category.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from workbench.baselines.long_history import LOOKS
+from workbench.data import load
+from workbench.data.interactions import Interactions
+from workbench.data.world import make_world
+from workbench.errors import ConfigError, unknown
+from workbench.lab.experiments import variants_of
+from workbench.lab.lift import made
+from workbench.lab.long_samples import LongData
+from workbench.lab.metrics import auc, gauc, log_loss
+from workbench.lab.store import Metrics, Trial
+from workbench.lab.training import Fit, asking, fit
+from workbench.methods.lcn import CRPConfig, Pyramid, PyramidConfig, training_loss
+from workbench.methods.long_history import Interest, Life, LongHistory, consistency
+
+CRP = {"weight": 0.1}
+WITHIN = {**CRP, "cross": 0.0}
+POOLS = (
+    (50, None),
+    (None, 50),
+    (100, 30),
+    (100, 50),
+    (200, 30),
+    (200, 50),
+    (200, 100),
+    (500, 30),
+    (500, 50),
+    (500, 100),
+)
+EXPERIMENTS: dict[str, dict[str, dict[str, object]]] = {
+    "lcn_table1": {"LCN w/o CRP": {}, "within": WITHIN, "LCN": CRP},
+    "lcn_table2": {
+        name: {"look": look, **changes}
+        for look in LOOKS
+        for name, changes in ((look, {}), (f"{look}, within", WITHIN), (f"{look}_CRP", CRP))
+    },
+    "lcn_table3": {
+        "SIM Soft_CRP": {"look": "SIM soft", **CRP},
+        **{f"{k1 or '-'}, {k2 or '-'}": {"pools": [k1, k2], **CRP} for k1, k2 in POOLS},
+    },
+    "lcn_table4": {
+        **{look: {"look": look, "domains": 1} for look in LOOKS},
+        "LCN w/o CRP": {"domains": 1},
+    },
+    "lcn_table5": {
+        **{look: {"look": look} for look in LOOKS},
+        "LCN w/o CRP": {},
+        "LCN w/o LAP": {"pools": [None, 50], "integrate": False, **CRP},
+        "LCN-200-50": CRP,
+        "LCN-500-100": {"pools": [500, 100], **CRP},
+    },
+    "lcn_fig5": {
+        **{look: {"look": look} for look in LOOKS},
+        "LAP": {},
+        "LAP, not integrated": {"integrate": False},
+        **{f"K1 {k1}": {"pools": [k1, 50]} for k1 in (50, 100, 500, 1000)},
+    },
+    "lcn_weight": {f"weight {w}": {"weight": w} for w in (0.0, 0.01, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)},
+    "lcn_negatives": {f"M {m}": {**CRP, "negatives": m} for m in (64, 128, 512, 1024, 2048, 4096)},
+    "lcn_readings": {
+        "literal": CRP,
+        "InfoNCE": {**CRP, "denominator": "infonce"},
+        "literal sums": {**CRP, "weights": "literal"},
+        "mean over items": {**CRP, "per_item": True},
+    },
+}
+SHOWN = ("AUC", "GAUC", "LogLoss", "consistency", "purity across")
+PAPERS_LENGTH = 2000  # of the lifelong sequence; ``pools`` are the paper's K1 and K2, and shrink with it
+NETWORK = {"look": "LAP", "pools": [200, 50], "width": 64, "hidden": [256, 128], "dropout": 0.0, "domains": 2}
+TRAINING = {"epochs": 20, "patience": 3, "batch": 2048, "lr": 1e-3, "weight_decay": 0.0}
+TASK = {"short": 50, "long": 2000, "sampled": 0}  # sampled: negatives for each click of a log of clicks
+SMALL = {"width": 16, "hidden": [64, 32], "dropout": 0.2, "batch": 256, "lr": 3e-3, "weight_decay": 0.1}
+SETTINGS: dict[str, dict[str, object]] = {
+    "world:two_domain": {**SMALL, "short": 20, "long": 200},
+    "amazon-cross-domain": {**SMALL, "short": 20, "long": 50, "sampled": 4},
+}
+DATA = {"domain_overlap": 1.0, "users": None}  # knobs of the world; named where they differ
+VERSION = 1  # of what a configuration gives; goes up when the same one gives other numbers
+NEAR, TOP = 10, 50  # neighbours of an item; events whose consistency is asked for, in the paper's length
+
+
+def trials(
+    experiment: str,
+    dataset: str = "world:two_domain",
+    seeds: Sequence[int] = range(3),
+    variants: Sequence[str] | None = None,
+    **settings: object,
+) -> list[Trial]:
+    """The trials of an experiment, those of a seed next to each other.
+
+    variants : some of the experiment's, default all. settings : on top of the data set's and the variants'
+    own, or one of DATA.
+
+    Raises ConfigError for a name or a setting that is not known, and for values that make no sense, before
+    any work.
+    """
+    chosen = variants_of(EXPERIMENTS, experiment, variants)
+    if dataset not in SETTINGS:
+        raise unknown("data set with settings for long histories", dataset, SETTINGS)
+    configs = {name: _config(dataset, changes, settings) for name, changes in chosen.items()}
+    found = []
+    for seed in seeds:
+        fingerprint = _log(dataset, seed, _knobs(settings)).fingerprint
+        found += [Trial(name, dataset, fingerprint, seed, dict(config)) for name, config in configs.items()]
+    return found
+
+
+def _config(dataset: str, changes: Mapping[str, object], settings: Mapping[str, object]) -> dict[str, object]:
+    """All that a trial reads, as plain JSON values."""
+    pyramid = {name: value for name, value in asdict(PyramidConfig()).items() if name not in ("k1", "k2")}
+    base = {**TASK, **NETWORK, **pyramid, **asdict(CRPConfig(weight=0.0)), **TRAINING}
+    for name in settings:
+        if name not in {*base, *DATA}:
+            raise unknown("setting", name, {*base, *DATA})
+    plain = {name: value for name, value in settings.items() if name not in DATA}
+    config = {**base, **SETTINGS[dataset], **changes, **plain}
+    if config["look"] not in ("LAP", *LOOKS):
+        raise unknown("look", config["look"], ("LAP", *LOOKS))
+    _of(CRPConfig, config), _pyramid(config)
+    if not config["weight"]:  # without CRP its knobs say nothing
+        config = {name: value for name, value in config.items() if name not in _names(CRPConfig)}
+    if config["look"] != "LAP":
+        config = {name: value for name, value in config.items() if name not in pyramid}
+    return {"version": VERSION, **config, **_knobs(settings)}
+
+
+def _names(kind: type) -> set[str]:
+    return {field.name for field in fields(kind)}
+
+
+def _of(kind: type, config: Mapping[str, object]):
+    return kind(**{name: config[name] for name in _names(kind) if name in config})
+
+
+def _pyramid(config: Mapping[str, object]) -> PyramidConfig:
+    k1, k2 = (None if k is None else _shrunk(k, config["long"]) for k in config["pools"])
+    names = _names(PyramidConfig) - {"k1", "k2"}
+    return PyramidConfig(k1=k1, k2=k2, **{name: config[name] for name in names if name in config})
+
+
+def _shrunk(count: int, length: int) -> int:
+    """As large a part of this length as of the paper's."""
+    return max(round(count * length / PAPERS_LENGTH), 1)
+
+
+def _knobs(settings: Mapping[str, object]) -> dict[str, object]:
+    return {name: settings[name] for name, usual in DATA.items() if settings.get(name, usual) != usual}
+
+
+def _log(dataset: str, seed: int, knobs: Mapping[str, object]) -> Interactions:
+    if not knobs:
+        return load(dataset, seed)
+    if not dataset.startswith("world"):
+        raise ConfigError(f"{', '.join(knobs)} are knobs of the world, and {dataset} is as it is")
+    return _world(dataset, seed, **knobs).interactions
+
+
+@lru_cache(maxsize=1)
+def _world(dataset: str, seed: int, **knobs: object):
+    return make_world(dataset.partition(":")[2], seed, **knobs)
+
+
+@lru_cache(maxsize=1)
+def _data(
+    dataset: str, seed: int, knobs: tuple, short: int, long: int, sampled: int, domains: int
+) -> LongData:
+    log = _log(dataset, seed, dict(knobs))
+    if domains == 1:  # the source domain alone, and its own clicks are asked for (Table 4)
+        log = _alone(log)
+    return LongData.of(log, short=short, long=long, negatives=sampled, seed=seed)
+
+
+def _alone(log: Interactions) -> Interactions:
+    """The source domain as a log of one domain."""
+    source = log.vocabularies["domain"].tolist().index("source")
+    log = log.rows(np.flatnonzero(log.columns["domain"] == source))
+    return Interactions(
+        **{
+            **{field.name: getattr(log, field.name) for field in fields(Interactions)},
+            "columns": {name: codes for name, codes in log.columns.items() if name != "domain"},
+        }
+    )
+
+
+def measure(trial: Trial) -> Metrics:
+    """AUC, GAUC and LogLoss of the test impressions, consistency, purity, and how the training went."""
+    config = trial.config
+    knobs = tuple((name, config[name]) for name in DATA if name in config)
+    data = _data(
+        trial.dataset, trial.seed, knobs, *(config[name] for name in ("short", "long", "sampled", "domains"))
+    )
+    model = made(lambda: network(data, config), trial.seed)
+    fitted = train(model, data, config, trial.seed)
+    found = clicks(model, data, data.parts["test"])
+    found["consistency"] = consistency_of(model, data, _shrunk(TOP, config["long"]))
+    if config["domains"] == 2:
+        kinds = item_kinds(trial.dataset, trial.seed, knobs, data)
+        found |= {f"purity {name}": share for name, share in purity(model.life.item, kinds, data).items()}
+    return found | {
+        "AUC validation": fitted.best_score, "best_epoch": fitted.best_epoch,
+        "epochs_run": len(fitted.history),
+    }  # fmt: skip
+
+
+def network(data: LongData, config: Mapping[str, object]) -> LongHistory:
+    """The network of a trial."""
+
+    def interest(life: Life) -> Interest:
+        if config["look"] == "LAP":
+            return Pyramid(life, _pyramid(config))
+        if config["look"] == "SDIM":
+            return LOOKS["SDIM"](life)
+        return LOOKS[config["look"]](life, _shrunk(config["pools"][1], config["long"]))
+
+    return LongHistory(
+        data.sizes, interest, width=config["width"], hidden=config["hidden"], dropout=config["dropout"],
+        domains=config["domains"],
+    )  # fmt: skip
+
+
+def train(model: LongHistory, data: LongData, config: Mapping[str, object], seed: int, **how: object) -> Fit:
+    """Adam on Eq. 14 of LCN, until the validation AUC no longer grows; ``how`` goes to ``fit``."""
+    part, crp = data.parts["train"], _of(CRPConfig, {"weight": 0.0, **config})
+
+    def loss(model: nn.Module, index: Tensor) -> Tensor:
+        index = part[index]
+        return training_loss(model, data.batch(index), data.label[index], crp)
+
+    def score(model: nn.Module) -> float:
+        return clicks(model, data, data.parts["validation"])["AUC"]
+
+    return fit(
+        model, loss, len(part), seed=seed, score=score, alike=data.events[part],
+        **{name: config[name] for name in TRAINING}, **how,
+    )  # fmt: skip
+
+
+def clicks(model: LongHistory, data: LongData, part: Tensor) -> dict[str, float]:
+    """AUC, GAUC (by user, LCN Section 5.1.3) and LogLoss of some impressions."""
+    order = part[data.events[part].argsort(stable=True)]
+    with asking(model):
+        logits = torch.cat([model(data.batch(index)).double() for index in order.split(1024)])
+    label, p, user = data.label[order].numpy(), logits.sigmoid().numpy(), data.user[order].numpy()
+    return {"AUC": auc(label, p), "GAUC": gauc(label, p, user).value, "LogLoss": log_loss(label, p)}
+
+
+def consistency_of(model: LongHistory, data: LongData, top: int, asked: int = 1000) -> float:
+    """LCN, Section 5.2.2, over so many test impressions with more than ``top`` events."""
+    part = data.parts["test"]
+    part = part[data.events[part] > top]
+    part = part[torch.linspace(0, len(part) - 1, min(asked, len(part))).long()]
+    found = []
+    with asking(model):
+        for index in part.split(250):
+            sample = data.batch(index)
+            query = model.life.items(sample.target[:, 0])
+            scores = (
+                getattr(model.interest, name)(model.life, query, sample.long)
+                for name in ("searched", "exact")
+            )
+            found.append(consistency(*scores, top))
+    return float(torch.cat(found).mean())
+
+
+def item_kinds(dataset: str, seed: int, knobs: tuple, data: LongData) -> np.ndarray:
+    """(V,) topics in the world, else categories; -1 where there is none."""
+    if dataset.startswith("world"):
+        return _world(dataset, seed, **dict(knobs)).items.topic
+    kinds = np.full(data.sizes.items, -1)
+    if "category" in data.log.fields:
+        kinds[data.log.item] = data.log.columns["category"]
+    return kinds
+
+
+def purity(table: Tensor, kinds: np.ndarray, data: LongData) -> dict[str, float]:
+    """Share of an item's ten nearest (cosine) that have its kind: target, source, and across.
+
+    "across" asks each target item about source items. Empty where no item has a kind.
+    """
+    unit = functional.normalize(table.detach(), dim=1).numpy()
+    words, domain = data.log.vocabularies["domain"].tolist(), np.zeros(len(kinds), int)
+    domain[data.log.item] = data.log.columns["domain"]
+    sides = {
+        name: np.flatnonzero((domain == words.index(name)) & (kinds >= 0)) for name in ("target", "source")
+    }
+    if not all(map(len, sides.values())):
+        return {}
+    pairs = {name: (side, side) for name, side in sides.items()} | {"across": tuple(sides.values())}
+    return {name: _purity(unit, kinds, *pair) for name, pair in pairs.items()}
+
+
+def _purity(unit: np.ndarray, kinds: np.ndarray, mine: np.ndarray, theirs: np.ndarray) -> float:
+    likeness = unit[mine] @ unit[theirs].T
+    likeness[mine[:, None] == theirs] = -np.inf  # an item is not its own neighbour
+    near = theirs[np.argsort(-likeness, axis=1, kind="stable")[:, :NEAR]]
+    return float((kinds[near] == kinds[mine][:, None]).mean())
