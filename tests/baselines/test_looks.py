@@ -9,6 +9,7 @@ from torch.nn import functional
 from workbench.baselines.long_history import ETA, LOOKS, SDIM, TWIN, SIMSoft
 from workbench.errors import ConfigError
 from workbench.methods import long_history
+from workbench.methods.lcn import Pyramid, PyramidConfig
 from workbench.methods.long_history import (
     Behaviours,
     Life,
@@ -17,6 +18,7 @@ from workbench.methods.long_history import (
     Sizes,
     consistency,
     inner,
+    weighted_sum,
 )
 
 WIDTH, CONTEXT = 8, (5, 7)
@@ -137,6 +139,41 @@ def test_a_large_table_is_looked_up_with_the_same_numbers_and_gradients(name: st
 def test_inner_products_against_all_of_them() -> None:
     query, table, code = torch.randn(2, 3), torch.randn(9, 3), torch.tensor([[0, 8, 4], [4, 4, 1]])
     assert torch.allclose(inner(query, table, code), torch.stack([table[code[i]] @ query[i] for i in (0, 1)]))
+
+
+@pytest.mark.parametrize("name", [*sorted(LOOKS), "LAP"])
+def test_candidates_of_one_request_share_what_is_known_of_the_user(name: str) -> None:
+    torch.manual_seed(0)
+    made_of = LOOKS.get(name) or (lambda where: Pyramid(where, PyramidConfig(k1=8, k2=4, heads=2)))
+    model = LongHistory(Sizes(60, (4,), (5,), CONTEXT), made_of, width=WIDTH, hidden=(16,), std=0.5).eval()
+    target = torch.tensor([[7, 1], [9, 2], [50, 3]])
+    one = LongSample(torch.tensor([3]), torch.tensor([[2]]), target, events(5), events(6), events(20))
+    every = LongSample(
+        *(x.expand(3, *x.shape[1:]) for x in (one.user, one.profile)), target,
+        *(Behaviours(*(x.expand(3, *x.shape[1:]) for x in part)) for part in one[3:]),
+    )  # fmt: skip
+    shared, levels = model(one, return_levels=True)
+    apart, same = model(every, return_levels=True)
+    assert torch.allclose(shared, apart, atol=1e-5)
+    for a, b in zip(levels, same, strict=True):
+        assert torch.equal(a.place.expand(3, -1), b.place)
+        assert torch.allclose(a.weights, b.weights, atol=1e-5)
+
+
+@pytest.mark.parametrize("items", [40, 4000])
+def test_weighted_sums_and_their_gradients_are_the_same_in_training_and_in_use(items: int) -> None:
+    torch.manual_seed(0)
+    table, code, weights = torch.randn(items, 3), torch.randint(items, (2, 5)), torch.rand(2, 5)
+    by_hand = torch.stack([weights[i] @ table[code[i]] for i in (0, 1)])
+    with torch.no_grad():
+        assert torch.allclose(weighted_sum(weights, table, code), by_hand, atol=1e-6)
+    wanted = [x.clone().requires_grad_() for x in (weights, table)]
+    found = weighted_sum(wanted[0], wanted[1], code)
+    assert torch.allclose(found, by_hand, atol=1e-6)
+    ways = torch.autograd.grad(found.square().sum(), wanted)
+    direct = torch.stack([wanted[0][i] @ wanted[1][code[i]] for i in (0, 1)])
+    for a, b in zip(ways, torch.autograd.grad(direct.square().sum(), wanted), strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
 
 
 def test_consistency_is_the_share_of_the_best_that_was_found() -> None:

@@ -216,10 +216,10 @@ class Pyramid(Interest):
         seen, levels = [life.pooled(weights, long.item)], [Level("complete", place, weights)]
         if self.median is not None:
             here, place = best(here, place, scores, self.config.k1)
-            events = life.events(here)
-            scores = _masked(self.median.scores(query, events).squeeze(1), here)
+            scores = life.event_scores(self.median.asked(query).squeeze(1), here)
             weights = self._weights(scores)
-            seen.append(self.median.values(weights.unsqueeze(1), events))
+            pooled = life.event_pooled(weights, here)
+            seen.append(self.median.projected(pooled.unsqueeze(1)))
             levels.append(Level("median", place, weights))
         if self.focused is not None:
             here, place = best(here, place, scores, self.config.k2)

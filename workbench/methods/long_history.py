@@ -7,9 +7,10 @@ systems of a table is what the reader sees.
     model = LongHistory(sizes, config, lambda life: Pyramid(life, config))
     probability = model(sample).sigmoid()            # Eq. 1 of LCN
 
-The long sequence is what costs. Nothing of width d is ever made for all of its L events: the inner products
-of a candidate with all item embeddings are L numbers to look up, and a weighted sum over L events is a
-weighted sum over items. Both are one matrix product with the item table.
+The long sequence is what costs. Nothing of width d is ever made for all of its L events of all candidates:
+the inner products with all item embeddings are one matrix product, of which L numbers are looked up, and a
+weighted sum over L events is a weighted sum over items. Candidates that ask about one user at one moment, as
+in a request, may share profile and sequences: parts of a sample that have one row are everybody's.
 """
 
 from __future__ import annotations
@@ -102,23 +103,36 @@ class Life(nn.Module):
         item, *fields = query.split(self.width, 1)
         found = self.scores(item, behaviours.item)
         for field, asked in enumerate(fields):
-            table = self.context.of(field)
-            found = found + inner(asked, table, behaviours.context[..., field])
+            found = found + inner(asked, self.context.of(field), behaviours.context[..., field])
         return found.masked_fill(~behaviours.there, -torch.inf)
 
     def pooled(self, weights: Tensor, item: Tensor) -> Tensor:
         """sum_k w_k e_k over (B, L) events: (B, d)."""
-        if _dense(self.item, item):
-            spread = weights.new_zeros(len(item), len(self.item)).scatter_add(1, item, weights)
-            return spread @ self.item
-        return aggregate(weights, functional.embedding(item, self.item))
+        return weighted_sum(weights, self.item, item)
+
+    def event_pooled(self, weights: Tensor, behaviours: Behaviours) -> Tensor:
+        """sum_k w_k (e^h_k || e^c_k) over (B, L) events: (B, size)."""
+        fields = enumerate(behaviours.context.unbind(-1))
+        context = [weighted_sum(weights, self.context.of(field), code) for field, code in fields]
+        return torch.cat([self.pooled(weights, behaviours.item), *context], 1)
 
 
 def inner(query: Tensor, table: Tensor, code: Tensor) -> Tensor:
-    """Inner products of (B, c) with rows (B, L) of a table (V, c): (B, L)."""
+    """Inner products of (B, c) with rows (B, L) of a table (V, c): (B, L). One row (1, L) is everybody's."""
+    if len(code) == 1:
+        return query @ functional.embedding(code[0], table).T
     if _dense(table, code):
         return (query @ table.T).gather(1, code)
     return (functional.embedding(code, table) @ query.unsqueeze(-1)).squeeze(-1)
+
+
+def weighted_sum(weights: Tensor, table: Tensor, code: Tensor) -> Tensor:
+    """sum_k w_k of the rows (B, L) of a table (V, c): (B, c). One row (1, L) is everybody's."""
+    if len(code) == 1:
+        return weights @ functional.embedding(code[0], table)
+    if torch.is_grad_enabled() and _dense(table, code):  # forwards the slower way, backwards the faster
+        return weights.new_zeros(len(code), len(table)).scatter_add(1, code, weights) @ table
+    return functional.embedding_bag(code, table, per_sample_weights=weights, mode="sum")
 
 
 def _dense(table: Tensor, code: Tensor) -> bool:
@@ -198,7 +212,11 @@ class Attention(nn.Module):
 
     def values(self, weights: Tensor, events: Tensor) -> Tensor:
         """(B, h, K), (B, K, size) -> the heads' weighted sums of W^V e, side by side, (B, d)."""
-        return torch.einsum("bhs,hcs->bhc", weights @ events, self.v).flatten(1)
+        return self.projected(weights @ events)
+
+    def projected(self, pooled: Tensor) -> Tensor:
+        """Each head's weighted sum of events (B, h, size) times its W^V, side by side: (B, d)."""
+        return torch.einsum("bhs,hcs->bhc", pooled, self.v).flatten(1)
 
 
 def everywhere(long: Behaviours) -> Tensor:
@@ -209,6 +227,7 @@ def everywhere(long: Behaviours) -> Tensor:
 def best(long: Behaviours, place: Tensor, scores: Tensor, count: int) -> tuple[Behaviours, Tensor]:
     """The events with the highest of (B, L) scores, best first, and their places: (B, K), K <= L each."""
     index = scores.topk(min(count, scores.shape[1]), 1).indices
+    long, place = Behaviours(*(x.expand(len(scores), *x.shape[1:]) for x in long)), place.expand(scores.shape)
     context = long.context.gather(1, index.unsqueeze(-1).expand(-1, -1, long.context.shape[-1]))
     return Behaviours(long.item.gather(1, index), context), place.gather(1, index)
 
@@ -261,7 +280,8 @@ class LongHistory(nn.Module):
     def forward(self, sample: LongSample, return_levels: bool = False):
         """Logits (B,), and on request the levels of the look at the long sequence."""
         query = self.life.items(sample.target[:, 0])
-        fields = self.fields(torch.cat([sample.profile, sample.target[:, 1:]], 1)).flatten(1)
+        profile = sample.profile.expand(len(query), -1)
+        fields = self.fields(torch.cat([profile, sample.target[:, 1:]], 1)).flatten(1)
         sequences = [sample.short, sample.short_source][: len(self.short)]
         read = [look(self.life, query, one) for look, one in zip(self.short, sequences, strict=True)]
         interest, levels = self.interest(self.life, query, sample.long)
