@@ -7,7 +7,7 @@ import torch
 from workbench.data.world import make_world
 from workbench.errors import ConfigError
 from workbench.lab import lcn_trials
-from workbench.lab.lcn_trials import EXPERIMENTS, consistency_of, item_kinds, measure, network, purity, trials
+from workbench.lab.lcn_trials import EXPERIMENTS, consistency_of, item_kinds, measure, network, trials
 from workbench.lab.long_samples import LongData
 from workbench.methods.lcn import Pyramid
 from workbench.methods.long_history import consistency
@@ -65,27 +65,10 @@ def test_one_domain_asks_about_the_source_domains_own_clicks() -> None:
     assert len(data) == len(log)
 
 
-def test_purity_by_hand() -> None:
-    """Three kinds along three axes: neighbours within a domain are pure, across one kind is swapped."""
+def test_kinds_are_topics_of_the_world() -> None:
     world = make_world("two_domain", 0, users=50)
     data = LongData.of(world.interactions, long=200)
-    kinds = item_kinds("world:two_domain", 0, (("users", 50),), data)
-    assert np.array_equal(kinds, world.items.topic)
-    assert len(kinds) == data.sizes.items
-    table = torch.nn.functional.one_hot(torch.from_numpy(kinds).long().clamp(min=0), 16).float()
-    assert purity(table, kinds, data) == {"target": 1.0, "source": 1.0, "across": 1.0}
-    domain = np.zeros(len(kinds), int)
-    domain[data.log.item] = data.log.columns["domain"]
-    source = data.log.vocabularies["domain"].tolist().index("source")
-    swapped = kinds.copy()
-    swapped[(domain == source) & (kinds == 0)], swapped[(domain == source) & (kinds == 1)] = 1, 0
-    table = torch.nn.functional.one_hot(torch.from_numpy(swapped).long().clamp(min=0), 16).float()
-    found = purity(table, kinds, data)
-    mine = kinds[(domain > 0) & (domain != source)]
-    assert found["across"] == pytest.approx(1 - np.isin(mine, [0, 1]).mean())
-    assert (found["target"], found["source"]) == (1.0, 1.0)
-    nothing = np.full(len(kinds), -1)
-    assert purity(table, nothing, data) == {}
+    assert np.array_equal(item_kinds("world:two_domain", 0, (("users", 50),), data), world.items.topic)
 
 
 def test_consistency_is_the_mean_over_rows_with_enough_events() -> None:

@@ -17,13 +17,13 @@ from functools import lru_cache
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from workbench.baselines.long_history import LOOKS
 from workbench.data import load
 from workbench.data.interactions import Interactions
 from workbench.data.world import make_world
 from workbench.errors import ConfigError, unknown
+from workbench.lab.alignment import Items, purity, silhouettes
 from workbench.lab.experiments import variants_of
 from workbench.lab.lift import made
 from workbench.lab.long_samples import LongData
@@ -96,7 +96,7 @@ SETTINGS: dict[str, dict[str, object]] = {
 }
 DATA = {"domain_overlap": 1.0, "users": None}  # knobs of the world; named where they differ
 VERSION = 1  # of what a configuration gives; goes up when the same one gives other numbers
-NEAR, TOP = 10, 50  # neighbours of an item; events whose consistency is asked for, in the paper's length
+TOP = 50  # events whose consistency is asked for, in the paper's length
 
 
 def trials(
@@ -213,9 +213,11 @@ def measure(trial: Trial) -> Metrics:
     fitted = train(model, data, config, trial.seed)
     found = clicks(model, data, data.parts["test"])
     found["consistency"] = consistency_of(model, data, _shrunk(TOP, config["long"]))
-    if config["domains"] == 2:
-        kinds = item_kinds(trial.dataset, trial.seed, knobs, data)
-        found |= {f"purity {name}": share for name, share in purity(model.life.item, kinds, data).items()}
+    kinds = item_kinds(trial.dataset, trial.seed, knobs, data)
+    if config["domains"] == 2 and (kinds >= 0).any():
+        items = Items.of(model.life.item.detach().numpy(), kinds, data)
+        for measured, what in ((purity, "purity"), (silhouettes, "silhouette")):
+            found |= {f"{what} {name}": value for name, value in measured(items).items()}
     return found | {
         "AUC validation": fitted.best_score, "best_epoch": fitted.best_epoch,
         "epochs_run": len(fitted.history),
@@ -290,27 +292,3 @@ def item_kinds(dataset: str, seed: int, knobs: tuple, data: LongData) -> np.ndar
     if "category" in data.log.fields:
         kinds[data.log.item] = data.log.columns["category"]
     return kinds
-
-
-def purity(table: Tensor, kinds: np.ndarray, data: LongData) -> dict[str, float]:
-    """Share of an item's ten nearest (cosine) that have its kind: target, source, and across.
-
-    "across" asks each target item about source items. Empty where no item has a kind.
-    """
-    unit = functional.normalize(table.detach(), dim=1).numpy()
-    words, domain = data.log.vocabularies["domain"].tolist(), np.zeros(len(kinds), int)
-    domain[data.log.item] = data.log.columns["domain"]
-    sides = {
-        name: np.flatnonzero((domain == words.index(name)) & (kinds >= 0)) for name in ("target", "source")
-    }
-    if not all(map(len, sides.values())):
-        return {}
-    pairs = {name: (side, side) for name, side in sides.items()} | {"across": tuple(sides.values())}
-    return {name: _purity(unit, kinds, *pair) for name, pair in pairs.items()}
-
-
-def _purity(unit: np.ndarray, kinds: np.ndarray, mine: np.ndarray, theirs: np.ndarray) -> float:
-    likeness = unit[mine] @ unit[theirs].T
-    likeness[mine[:, None] == theirs] = -np.inf  # an item is not its own neighbour
-    near = theirs[np.argsort(-likeness, axis=1, kind="stable")[:, :NEAR]]
-    return float((kinds[near] == kinds[mine][:, None]).mean())
