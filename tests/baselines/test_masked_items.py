@@ -80,6 +80,17 @@ class TestBERT4Rec:
         assert torch.allclose(found[0], model(user[:1], rows[:1, :2])[0], atol=1e-6)
         assert not found[1].any()
 
+    def test_the_question_stands_at_a_place_that_training_knows(self) -> None:
+        """Rows of six items teach six places: of a history of six, five are read before [MASK]."""
+        model = BERT4Rec(USERS, ITEMS, width=16, length=6, dropout=0.0).eval()
+        assert len(model.place) == 6
+        user, history = (
+            torch.zeros(2, dtype=torch.int64),
+            torch.tensor([[3, 4, 5, 6, 7, 8], [3, 4, 5, 0, 0, 0]]),
+        )
+        assert torch.allclose(model(user, history)[0], model(user[:1], history[:1, 1:])[0], atol=1e-6)
+        assert torch.allclose(model(user, history)[1], model(user[:1], history[1:, :3])[0], atol=1e-6)
+
     def test_it_learns_a_chain(self) -> None:
         torch.manual_seed(0)
         model = BERT4Rec(USERS, ITEMS, width=16, length=6, dropout=0.0)

@@ -30,7 +30,8 @@ class BERT4Rec(NextItem):
 
     x_t = emb(i_t) + p_t; blocks without causal mask; a query is GELU(W h_t + b), an item's score its inner
     product with the item's embedding, and a bias. Trained by the Cloze task: cross-entropy over all items at
-    hidden places. Prediction appends [MASK] to the history.
+    hidden places. Prediction appends [MASK] to the history; one of ``length`` events loses its first, so that
+    [MASK] stands at a place that training knows.
 
     Departures: blocks normalise first. Places count from the first event. The authors also train on rows of
     which the last item alone is hidden, the case of a prediction; ``last`` is the chance of such a row.
@@ -55,7 +56,7 @@ class BERT4Rec(NextItem):
         super().__init__(users, items, "softmax")
         self.mask_ratio, self.last = mask_ratio, last
         self.item, self.mask = table(items, width), nn.Parameter(torch.randn(width) * 0.1)
-        self.place = nn.Parameter(torch.randn(length + 1, width) * 0.02)
+        self.place = nn.Parameter(torch.randn(length, width) * 0.02)
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(TransformerBlock(width, heads, dropout) for _ in range(layers))
         self.head = nn.Sequential(
@@ -70,7 +71,7 @@ class BERT4Rec(NextItem):
         """
         T = sequence.shape[1]
         if len(self.place) < T:
-            raise ConfigError(f"{T - 1} events of history, but the model was made for {len(self.place) - 1}")
+            raise ConfigError(f"{T} events, but the model was made for {len(self.place)}")
         x = torch.where(hidden.unsqueeze(-1), self.mask, self.item(sequence)) + self.place[:T]
         allowed = visible((sequence > 0) | hidden, causal=False)
         x, weights = through(self.blocks, self.dropout(x), allowed)
@@ -79,8 +80,10 @@ class BERT4Rec(NextItem):
     def forward(self, user: Tensor, history: Tensor, return_weights: bool = False):
         """Query (B, width) at a [MASK] after the history, zero where there is none. Users are not read."""
         count = (history > 0).sum(1, keepdim=True)
-        row = functional.pad(history, (0, 1))
-        hidden = torch.arange(row.shape[1], device=row.device) == count
+        left_out = (count - len(self.place) + 1).clamp(min=0)
+        place = torch.arange(min(history.shape[1] + 1, len(self.place)), device=history.device)
+        row = functional.pad(history, (0, 1)).gather(1, (left_out + place).clamp(max=history.shape[1]))
+        hidden = place == count - left_out
         states, weights = self.read(row, hidden)
         query = last_state(states, hidden) * (count > 0)
         return (query, weights) if return_weights else query

@@ -142,6 +142,13 @@ SETTINGS: dict[str, dict[str, object]] = {
     },
     "world:tiny": {"epochs": 2, "length": 8, "width": 8, "heads": 2, "layers": 1, "negatives": 20},
 }  # fmt: skip
+# In the world these know nothing but popularity for tens of epochs (of 16 steps), then learn.
+_LATE = {"epochs": 200, "patience": 60, "plateau": 30}
+BESIDE: dict[str, dict[str, dict[str, object]]] = {
+    "world:small": dict.fromkeys(
+        ("GRU4Rec", "Caser", "BERT4Rec", "DualGRU4Rec", "DualGRU4Rec+BIT", "DualFMLP-Rec+BIT"), _LATE
+    )
+}
 # What data there is: how far the world's events are shuffled in their sessions (order_noise), and the share
 # of all users whose sequences are trained on.
 DATA = {"order_noise": 0.0, "train_users": 1.0}
@@ -174,7 +181,10 @@ def trials(
         if name not in known:
             raise unknown(what, name, known)
     configs = {
-        name: _config(dataset, {**VARIANTS[variant], **changes}, settings) for name, changes in chosen.items()
+        name: _config(
+            dataset, {**VARIANTS[variant], **changes, **BESIDE.get(dataset, {}).get(name, {})}, settings
+        )
+        for name, changes in chosen.items()
     }
     found = []
     for seed in seeds:
