@@ -138,7 +138,7 @@ def who_leads(table: pd.DataFrame, champion: str) -> str:
         sign = -1 if metric in LESS_IS_BETTER else 1
         if mine["published"].notna().any() and others["published"].notna().any():
             printed[1] += 1
-            printed[0] += (sign * mine["published"].iloc[0] > sign * others["published"]).all()
+            printed[0] += (sign * mine["published"].iloc[0] > sign * others["published"].dropna()).all()
         leads = others.dropna(subset=["lead_low"])
         if len(leads):
             behind = (leads["lead_high"] < 0).any()
