@@ -43,6 +43,12 @@ class ConfigError(WorkbenchError):
     """A parameter, name or combination that is not known or not possible."""
 
 
+def whole(name: str, value: object, least: int = 1) -> None:
+    """Raises ConfigError unless a parameter is a whole number from ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(f"{name} is a whole number from {least}, not {value!r}")
+
+
 def unknown(kind: str, name: object, known: Iterable[object]) -> ConfigError:
     """The error for a name nobody knows, listing the ones that are known."""
     listing = ", ".join(sorted(map(str, known)))

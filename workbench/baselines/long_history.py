@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workbench.errors import ConfigError
+from workbench.errors import whole
 from workbench.methods.layers import masked_softmax
 from workbench.methods.long_history import (
     Attention,
@@ -22,6 +22,7 @@ from workbench.methods.long_history import (
     best,
     everywhere,
     inner,
+    masked,
 )
 
 
@@ -33,8 +34,7 @@ class TwoStages(Interest):
 
     def __init__(self, life: Life, k: int = 50, heads: int = 4) -> None:
         super().__init__()
-        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-            raise ConfigError(f"k is a whole number from 1, not {k!r}")
+        whole("k", k)
         self.k, self.size = k, life.width
         self.attention = Attention(life, heads)
 
@@ -44,8 +44,12 @@ class TwoStages(Interest):
             scores = self.searched(life, query, long)
         here, place = best(long, everywhere(long), scores, self.k)
         events = life.events(here)
-        weights = masked_softmax(self.attention.scores(query, events), here.there.unsqueeze(1))
+        weights = masked_softmax(self.scores(life, query, events), here.there.unsqueeze(1))
         return self.attention.values(weights, events), [Level("exact", place, weights)]
+
+    def scores(self, life: Life, query: Tensor, events: Tensor) -> Tensor:
+        """Of the exact search, (B, h, K), for events (B, K, size)."""
+        return self.attention.scores(query, events)
 
     def exact(self, life: Life, query: Tensor, long: Behaviours) -> Tensor:
         """As in :class:`Interest`."""
@@ -57,7 +61,7 @@ class SIMSoft(TwoStages):
 
     def searched(self, life: Life, query: Tensor, long: Behaviours) -> Tensor:
         """As in :class:`Interest`."""
-        return life.scores(query, long.item).masked_fill(~long.there, -torch.inf)
+        return masked(life.scores(query, long.item), long)
 
 
 class ETA(TwoStages):
@@ -73,7 +77,7 @@ class ETA(TwoStages):
     def searched(self, life: Life, query: Tensor, long: Behaviours) -> Tensor:
         """Bits in common minus bits apart."""
         signs = ((x @ self.projection).sign() for x in (query, life.item))
-        return inner(*signs, long.item).masked_fill(~long.there, -torch.inf)
+        return masked(inner(*signs, long.item), long)
 
 
 class TWIN(TwoStages):
@@ -87,15 +91,10 @@ class TWIN(TwoStages):
         super().__init__(life, k, heads)
         self.context = nn.Linear(life.size - life.width, heads, bias=False)
 
-    def forward(self, life: Life, query: Tensor, long: Behaviours) -> tuple[Tensor, list[Level]]:
-        """As in :class:`Interest`."""
-        with torch.no_grad():
-            scores = self.exact(life, query, long)
-        here, place = best(long, everywhere(long), scores, self.k)
-        events, item = life.events(here), self.attention.asked(query)[..., : life.width]
-        r = item @ events[..., : life.width].mT + self.context(events[..., life.width :]).mT
-        weights = masked_softmax(r, here.there.unsqueeze(1))
-        return self.attention.values(weights, events), [Level("exact", place, weights)]
+    def scores(self, life: Life, query: Tensor, events: Tensor) -> Tensor:
+        """As in :class:`TwoStages`."""
+        item = self.attention.asked(query)[..., : life.width]
+        return item @ events[..., : life.width].mT + self.context(events[..., life.width :]).mT
 
     def searched(self, life: Life, query: Tensor, long: Behaviours) -> Tensor:
         """The same as :meth:`exact`: that is TWIN's point."""
@@ -125,24 +124,25 @@ class SDIM(Interest):
         signs = (vectors @ self.projection > 0).unflatten(-1, (self.groups, self.bits))
         return (signs * 2 ** torch.arange(self.bits, device=vectors.device)).sum(-1)
 
+    def met(self, life: Life, query: Tensor, long: Behaviours) -> Tensor:
+        """(B, L, groups) bool: does an event share the candidate's bucket?"""
+        return self.buckets(query).unsqueeze(1) == self.buckets(life.item)[long.item]
+
     def forward(self, life: Life, query: Tensor, long: Behaviours) -> tuple[Tensor, list[Level]]:
         """As in :class:`Interest`; the weights are the shares of groups in which an event was met."""
-        with torch.no_grad():
-            own, theirs = self.buckets(query), self.buckets(life.item)[long.item]
-            met = (own.unsqueeze(1) == theirs) & long.there.unsqueeze(-1)  # (B, L, groups)
+        met = self.met(life, query, long) & long.there.unsqueeze(-1)
         sums = (life.pooled(met[..., g].to(query.dtype), long.item) for g in range(self.groups))
         vector = torch.stack([functional.normalize(one, dim=1) for one in sums]).mean(0)
         return vector, [Level("buckets", everywhere(long), met.to(query.dtype).mean(-1))]
 
     def searched(self, life: Life, query: Tensor, long: Behaviours) -> Tensor:
         """In how many groups an event shares the candidate's bucket."""
-        met = self.buckets(query).unsqueeze(1) == self.buckets(life.item)[long.item]
-        return met.float().mean(-1).masked_fill(~long.there, -torch.inf)
+        return masked(self.met(life, query, long).float().mean(-1), long)
 
     def exact(self, life: Life, query: Tensor, long: Behaviours) -> Tensor:
         """Cosines, which shared buckets estimate."""
         cosines = inner(functional.normalize(query, dim=1), functional.normalize(life.item, dim=1), long.item)
-        return cosines.masked_fill(~long.there, -torch.inf)
+        return masked(cosines, long)
 
 
 LOOKS: dict[str, type[Interest]] = {"SIM soft": SIMSoft, "ETA": ETA, "SDIM": SDIM, "TWIN": TWIN}

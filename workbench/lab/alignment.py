@@ -13,7 +13,7 @@ from sklearn.manifold import TSNE
 from sklearn.metrics import silhouette_score
 
 from workbench.errors import DataError
-from workbench.lab.long_samples import LongData
+from workbench.lab.long_samples import LongData, sides
 
 NEAR = 10  # neighbours of an item
 SIDES = ("target", "source")
@@ -34,10 +34,9 @@ class Items(NamedTuple):
         """
         if "domain" not in data.log.fields:
             raise DataError(f"{data.log.name} has one domain: nothing to align")
-        words = data.log.vocabularies["domain"].tolist()
         domain = np.full(len(kinds), -1)
-        for side, name in enumerate(SIDES):
-            domain[data.log.item[data.log.columns["domain"] == words.index(name)]] = side
+        for side, rows in enumerate(sides(data.log)):
+            domain[data.log.item[rows]] = side
         there = np.flatnonzero((domain >= 0) & (kinds >= 0))
         if set(domain[there]) != {0, 1}:
             raise DataError(f"no item of a domain of {data.log.name} has a kind", column="item")

@@ -26,7 +26,7 @@ from workbench.baselines.next_item_windows import HGN, Caser
 from workbench.data import load
 from workbench.data.interactions import Interactions
 from workbench.data.world import make_world
-from workbench.errors import ConfigError, unknown
+from workbench.errors import ConfigError, unknown, whole
 from workbench.lab.attention_maps import mean_attention
 from workbench.lab.experiments import variants_of
 from workbench.lab.leave_one_out import NextItemTask, Sequences
@@ -209,9 +209,7 @@ def _config(dataset: str, changes: Mapping[str, object], settings: Mapping[str, 
     else:
         read = {"model", "negatives", "length", "pretrain_epochs", *OTHERS[config["model"]][1], *TRAINING}
         config = {name: value for name, value in config.items() if name in read}
-    negatives = config["negatives"]
-    if isinstance(negatives, bool) or not isinstance(negatives, int) or negatives < 1:
-        raise ConfigError(f"negatives is a whole number from 1, not {negatives!r}")
+    whole("negatives", config["negatives"])
     config = {"version": VERSION, **config, **data}
     return {name: x for name, x in config.items() if name not in UNNAMED or x != UNNAMED[name]}
 

@@ -11,7 +11,7 @@ world, else its category.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from functools import lru_cache
 
 import numpy as np
@@ -26,7 +26,7 @@ from workbench.errors import ConfigError, unknown
 from workbench.lab.alignment import Items, purity, silhouettes
 from workbench.lab.experiments import variants_of
 from workbench.lab.lift import made
-from workbench.lab.long_samples import LongData
+from workbench.lab.long_samples import LongData, sides
 from workbench.lab.metrics import auc, gauc, log_loss
 from workbench.lab.store import Metrics, Trial
 from workbench.lab.training import Fit, asking, fit
@@ -168,11 +168,11 @@ def _knobs(settings: Mapping[str, object]) -> dict[str, object]:
 
 
 def _log(dataset: str, seed: int, knobs: Mapping[str, object]) -> Interactions:
-    if not knobs:
-        return load(dataset, seed)
-    if not dataset.startswith("world"):
+    if dataset.startswith("world"):
+        return _world(dataset, seed, **knobs).interactions
+    if knobs:
         raise ConfigError(f"{', '.join(knobs)} are knobs of the world, and {dataset} is as it is")
-    return _world(dataset, seed, **knobs).interactions
+    return load(dataset, seed)
 
 
 @lru_cache(maxsize=1)
@@ -192,14 +192,8 @@ def _data(
 
 def _alone(log: Interactions) -> Interactions:
     """The source domain as a log of one domain."""
-    source = log.vocabularies["domain"].tolist().index("source")
-    log = log.rows(np.flatnonzero(log.columns["domain"] == source))
-    return Interactions(
-        **{
-            **{field.name: getattr(log, field.name) for field in fields(Interactions)},
-            "columns": {name: codes for name, codes in log.columns.items() if name != "domain"},
-        }
-    )
+    log = log.rows(np.flatnonzero(sides(log)[1]))
+    return replace(log, columns={name: codes for name, codes in log.columns.items() if name != "domain"})
 
 
 def measure(trial: Trial) -> Metrics:

@@ -17,7 +17,7 @@ from scipy.linalg import qr
 from torch import Tensor
 from torch.nn import functional
 
-from workbench.errors import ConfigError, unknown
+from workbench.errors import ConfigError, unknown, whole
 from workbench.lab.lift_data import LIFTData, pretraining_windows
 from workbench.lab.metrics import auc
 from workbench.lab.samples import Samples
@@ -67,9 +67,7 @@ class Recipe:
             ("patience", 1),
             ("batch", 2),
         ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ConfigError(f"{name} is a whole number from {least}, not {value!r}")
+            whole(name, getattr(self, name), least)
         for name in ("pretrain_lr", "lr"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ConfigError(f"{name} is above 0, not {getattr(self, name)!r}")

@@ -138,10 +138,11 @@ class LongData:
         for name, length in (("short", short), ("long", long)):
             if isinstance(length, bool) or not isinstance(length, int) or length < 1:
                 raise ConfigError(f"{name} is a whole number of events from 1, not {length!r}")
-        mine, theirs = _domains(log)
+        mine, theirs = sides(log)
         rows, item, label = _impressions(log, mine, negatives, seed)
-        split = global_time_split(log.rows(np.unique(rows)), (0.0, *shares))
-        last = [np.unique(rows)[getattr(split, part).stop - 1] for part in ("train", "validation")]
+        own = np.flatnonzero(mine)
+        split = global_time_split(log.rows(own), (0.0, *shares))
+        last = [own[getattr(split, part).stop - 1] for part in ("train", "validation")]
         part = np.searchsorted(np.array(last), rows, side="left")
         parts = {name: torch.from_numpy(np.flatnonzero(part == i)) for i, name in enumerate(PARTS)}
         fields = {
@@ -187,7 +188,7 @@ class LongData:
         return (self.long.stop - self.long.start).clamp(max=self.lengths[1])
 
 
-def _domains(log: Interactions) -> tuple[np.ndarray, np.ndarray]:
+def sides(log: Interactions) -> tuple[np.ndarray, np.ndarray]:
     """Which rows belong to the target and which to the source domain, (n,) bool each."""
     if "domain" not in log.fields:
         every = np.ones(len(log), bool)

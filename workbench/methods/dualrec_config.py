@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from workbench.errors import ConfigError, unknown
+from workbench.errors import ConfigError, unknown, whole
 
 CHOICES = {
     "encoders": ("both", "past", "future", "one"),
@@ -68,9 +68,7 @@ class DualRecConfig:
             if getattr(self, name) not in known:
                 raise unknown(name, getattr(self, name), known)
         for name, lowest in (("length", 3), ("width", 1), ("heads", 1), ("layers", 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
-                raise ConfigError(f"{name} is a whole number from {lowest}, not {value!r}")
+            whole(name, getattr(self, name), lowest)
         for name in ("norm", "residual", "windows_in_training_only", "future_dropout", "output_dropout"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} is True or False, not {getattr(self, name)!r}")

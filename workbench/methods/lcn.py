@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workbench.errors import ConfigError, unknown
+from workbench.errors import ConfigError, unknown, whole
 from workbench.methods.layers import masked_softmax
 from workbench.methods.long_history import (
     Attention,
@@ -41,6 +41,7 @@ from workbench.methods.long_history import (
     LongSample,
     best,
     everywhere,
+    masked,
 )
 
 TYPES = ("target", "source", "cross")
@@ -70,7 +71,7 @@ class CRPConfig:
                 raise ConfigError(f"{name} is a number from 0, not {value!r}")
         if self.tau == 0:
             raise ConfigError("tau is above 0: similarities are divided by it")
-        _whole("negatives", self.negatives)
+        whole("negatives", self.negatives)
         if self.denominator not in ("literal", "infonce"):
             raise unknown("denominator", self.denominator, ("literal", "infonce"))
 
@@ -187,8 +188,8 @@ class PyramidConfig:
     def __post_init__(self) -> None:
         for name in ("k1", "k2"):
             if getattr(self, name) is not None:
-                _whole(name, getattr(self, name))
-        _whole("heads", self.heads)
+                whole(name, getattr(self, name))
+        whole("heads", self.heads)
         if self.weights not in ("softmax", "literal"):
             raise unknown("weights", self.weights, ("softmax", "literal"))
         if self.k1 is not None and self.k2 is not None and self.k2 > self.k1:
@@ -248,7 +249,7 @@ class Pyramid(Interest):
 
     def _complete(self, life: Life, query: Tensor, long: Behaviours) -> Tensor:
         """Eq. 7."""
-        return _masked(life.scores(query, long.item), long)
+        return masked(life.scores(query, long.item), long)
 
     def _weights(self, scores: Tensor) -> Tensor:
         """Of Eq. 8 and 10, from scores (B, K) that are -inf where nothing is."""
@@ -263,12 +264,3 @@ class Pyramid(Interest):
             return self.feed(self.focused.values(weights, events))
         alone = weights.unsqueeze(-1) * torch.einsum("bks,hcs->bhkc", events, self.focused.v)
         return self.feed(alone.transpose(1, 2).flatten(2)).mean(1)
-
-
-def _masked(scores: Tensor, long: Behaviours) -> Tensor:
-    return scores.masked_fill(~long.there, -torch.inf)
-
-
-def _whole(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigError(f"{name} is a whole number from 1, not {value!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from workbench.errors import ConfigError, unknown
+from workbench.errors import ConfigError, unknown, whole
 from workbench.methods.layers import Interaction
 
 CHOICES = {
@@ -55,9 +55,7 @@ class LIFTConfig:
             if getattr(self, name) not in known:
                 raise unknown(name, getattr(self, name), known)
         for name in ("length", "k", "width", "size", "layers", "heads", "probes"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"{name} is a whole number from 1, not {getattr(self, name)!r}")
+            whole(name, getattr(self, name))
         for name in ("reverse_future", "match", "literal_eq17"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} is True or False, not {getattr(self, name)!r}")

@@ -104,7 +104,7 @@ class Life(nn.Module):
         found = self.scores(item, behaviours.item)
         for field, asked in enumerate(fields):
             found = found + inner(asked, self.context.of(field), behaviours.context[..., field])
-        return found.masked_fill(~behaviours.there, -torch.inf)
+        return masked(found, behaviours)
 
     def pooled(self, weights: Tensor, item: Tensor) -> Tensor:
         """sum_k w_k e_k over (B, L) events: (B, d)."""
@@ -217,6 +217,11 @@ class Attention(nn.Module):
     def projected(self, pooled: Tensor) -> Tensor:
         """Each head's weighted sum of events (B, h, size) times its W^V, side by side: (B, d)."""
         return torch.einsum("bhs,hcs->bhc", pooled, self.v).flatten(1)
+
+
+def masked(scores: Tensor, long: Behaviours) -> Tensor:
+    """(B, L) scores, -inf for padding."""
+    return scores.masked_fill(~long.there, -torch.inf)
 
 
 def everywhere(long: Behaviours) -> Tensor:
