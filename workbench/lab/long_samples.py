@@ -20,46 +20,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workbench.data.histories import Histories
 from workbench.data.interactions import Interactions
 from workbench.data.negatives import draw_negatives
 from workbench.data.splits import global_time_split
 from workbench.errors import ConfigError, DataError
+from workbench.lab.ranking import Clicks, own_clicks
 from workbench.methods.long_history import Behaviours, LongSample, Sizes
 
 PROFILE = ("age_band", "gender", "city", "age", "occupation")  # fields that describe a user, where known
 PARTS = ("train", "validation", "test")
 GAPS = 24  # codes of how long ago an event was: powers of two of a minute
-
-
-@dataclass(frozen=True, eq=False)
-class Clicked:
-    """Clicks of one domain, user by user. histories : of them; rows : (n,) their row numbers in the log."""
-
-    histories: Histories
-    rows: np.ndarray
-
-    @classmethod
-    def of(cls, log: Interactions, keep: np.ndarray) -> Clicked:
-        """The clicks among the rows where ``keep`` (n,) is true."""
-        rows = np.flatnonzero(keep & (log.label == 1))
-        return cls(Histories.grouped(log.user[rows], log.size("user"), log.timestamp[rows]), rows)
-
-    def before(self, user: np.ndarray, timestamp: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where in ``ordered`` the clicks of each user before each moment lie: start and stop, (m,) each."""
-        time = self.histories.timestamp
-        base = int(time.min()) if len(time) else 0
-        span = max(int(time.max()) - base if len(time) else 0, int(timestamp.max()) - base) + 2
-        key = self.histories.user[self.histories.events] * np.int64(span)
-        key = key + (time[self.histories.events] - base)
-        moment = np.clip(timestamp - base, 0, span - 1)
-        stop = np.searchsorted(key, user * np.int64(span) + moment, side="left")
-        return self.histories.offsets[user], stop
-
-    @property
-    def ordered(self) -> np.ndarray:
-        """(n,) row numbers in the log, grouped by user, oldest first."""
-        return self.rows[self.histories.events]
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +123,7 @@ class LongData:
         size = {name: tuple(log.size(f) for f in some) for name, some in fields.items()}
         side, context = (_of_items(log, fields[name]) for name in ("target", "context"))
         time = log.timestamp[rows]
-        clicked = {"short": Clicked.of(log, mine), "long": Clicked.of(log, theirs)}
+        clicked = {"short": own_clicks(log, among=mine), "long": own_clicks(log, among=theirs)}
         domains = {
             name: _domain(log, some, context, log.user[rows].astype(np.int64), time)
             for name, some in clicked.items()
@@ -229,7 +199,7 @@ def _of_items(log: Interactions, fields: Sequence[str]) -> np.ndarray:
 
 
 def _domain(
-    log: Interactions, clicked: Clicked, side: np.ndarray, user: np.ndarray, time: np.ndarray
+    log: Interactions, clicked: Clicks, side: np.ndarray, user: np.ndarray, time: np.ndarray
 ) -> Domain:
     start, stop = clicked.before(user, time)
     rows = clicked.ordered

@@ -195,10 +195,27 @@ class Clicks(NamedTuple):
         found = self.histories.window(*self.histories.strictly_before(places, length), length)
         return np.where(found >= 0, self.rows[found], -1)
 
+    def before(self, user: np.ndarray, timestamp: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where in ``ordered`` the clicks of each user before each moment lie: start and stop, (m,) each."""
+        time = self.histories.timestamp
+        base = int(time.min()) if len(time) else 0
+        span = max(int(time.max()) - base if len(time) else 0, int(timestamp.max()) - base) + 2
+        key = self.histories.user[self.histories.events] * np.int64(span)
+        key = key + (time[self.histories.events] - base)
+        moment = np.clip(timestamp - base, 0, span - 1)
+        stop = np.searchsorted(key, user * np.int64(span) + moment, side="left")
+        return self.histories.offsets[user], stop
 
-def own_clicks(log: Interactions, stop: int | None = None) -> Clicks:
-    """The clicks among the first ``stop`` rows (default: all)."""
-    rows = np.flatnonzero(log.label[:stop] == 1)
+    @property
+    def ordered(self) -> np.ndarray:
+        """(n,) row numbers in the log, grouped by user, oldest first."""
+        return self.rows[self.histories.events]
+
+
+def own_clicks(log: Interactions, stop: int | None = None, among: np.ndarray | None = None) -> Clicks:
+    """The clicks among the first ``stop`` rows (default: all), and among those of a mask (n,)."""
+    clicked = log.label == 1 if among is None else (log.label == 1) & among
+    rows = np.flatnonzero(clicked[:stop])
     return Clicks(rows, Histories.grouped(log.user[rows], log.size("user"), log.timestamp[rows]))
 
 
