@@ -13,7 +13,7 @@ import pandas as pd
 from workbench.data.interactions import Interactions
 from workbench.data.world import make_world
 from workbench.data.world_kernel import N_DRAWS
-from workbench.lab import dualrec_speed, lift_speed, retrieval_speed
+from workbench.lab import dualrec_speed, lcn_speed, lift_speed, retrieval_speed
 from workbench.lab.bench import Measurement, benchmark, compare
 
 
@@ -95,3 +95,9 @@ def lift(size: str) -> Iterator[Measurement]:
 def dualrec(size: str) -> Iterator[Measurement]:
     """DualRec beside what public code does, and how it grows with the items and the length."""
     yield from dualrec_speed.measurements(size)
+
+
+@benchmark("lcn", help="predict with a long sequence; peers SIM soft and full attention")
+def lcn(size: str) -> Iterator[Measurement]:
+    """The attention pyramid beside a search and beside attention to everything, and how all grow with L."""
+    yield from lcn_speed.measurements(size)

@@ -123,7 +123,7 @@ def inner(query: Tensor, table: Tensor, code: Tensor) -> Tensor:
         return query @ functional.embedding(code[0], table).T
     if _dense(table, code):
         return (query @ table.T).gather(1, code)
-    return (functional.embedding(code, table) @ query.unsqueeze(-1)).squeeze(-1)
+    return (query.unsqueeze(1) @ functional.embedding(code, table).mT).squeeze(1)
 
 
 def weighted_sum(weights: Tensor, table: Tensor, code: Tensor) -> Tensor:
@@ -221,7 +221,7 @@ class Attention(nn.Module):
 
 def masked(scores: Tensor, long: Behaviours) -> Tensor:
     """(B, L) scores, -inf for padding."""
-    return scores.masked_fill(~long.there, -torch.inf)
+    return torch.where(long.there, scores, -torch.inf)
 
 
 def everywhere(long: Behaviours) -> Tensor:
@@ -232,9 +232,10 @@ def everywhere(long: Behaviours) -> Tensor:
 def best(long: Behaviours, place: Tensor, scores: Tensor, count: int) -> tuple[Behaviours, Tensor]:
     """The events with the highest of (B, L) scores, best first, and their places: (B, K), K <= L each."""
     index = scores.topk(min(count, scores.shape[1]), 1).indices
-    long, place = Behaviours(*(x.expand(len(scores), *x.shape[1:]) for x in long)), place.expand(scores.shape)
-    context = long.context.gather(1, index.unsqueeze(-1).expand(-1, -1, long.context.shape[-1]))
-    return Behaviours(long.item.gather(1, index), context), place.gather(1, index)
+    item, place, *context = (
+        code.expand(scores.shape).gather(1, index) for code in (long.item, place, *long.context.unbind(-1))
+    )
+    return Behaviours(item, torch.stack(context, -1)), place
 
 
 class TargetAttention(nn.Module):
