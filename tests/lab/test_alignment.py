@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
 from workbench.data.interactions import Interactions
 from workbench.data.world import make_world
 from workbench.errors import DataError
-from workbench.lab.alignment import Items, by_chance, plane, purity, silhouettes
+from workbench.lab.alignment import Items, by_chance, plane, purity, silhouettes, told_apart
 from workbench.lab.long_samples import LongData
 
 RNG = np.random.default_rng(0)
@@ -66,3 +67,16 @@ def test_items_of_a_log() -> None:
     assert isinstance(one, Interactions)
     with pytest.raises(DataError, match="has one domain"):
         Items.of(table, world.items.topic, LongData.of(one))
+
+
+def test_pairs_of_one_user_are_told_from_pairs_of_two() -> None:
+    """Vectors that say which user clicked an item tell them apart; random ones do not."""
+    world = make_world("two_domain", 0, users=40)
+    data = LongData.of(world.interactions, short=10, long=20)
+    topic = torch.from_numpy(np.eye(16)[world.items.topic]).float()
+    random = torch.from_numpy(RNG.normal(size=topic.shape)).float()
+    assert told_apart(topic, data) > 0.65
+    assert told_apart(random, data) == pytest.approx(0.5, abs=0.08)
+    state = torch.random.get_rng_state()
+    assert told_apart(topic, data) == told_apart(topic, data)
+    assert torch.equal(state, torch.random.get_rng_state())

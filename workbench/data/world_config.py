@@ -22,7 +22,7 @@ class WorldConfig:
     order inside a session shuffled), ``domain_overlap`` (does the source domain share a user's
     interests), ``interest_longevity`` (do interests last or replace each other), ``label_noise``
     (share of labels replaced by a fair coin: half of this). A knob whose phenomenon a preset does
-    not have changes nothing: ``domain_overlap`` acts in ``two_domain`` only, ``succession`` only
+    not have changes nothing: ``domain_overlap`` acts where there are two domains only, ``succession`` only
     where there are steps.
 
     Raises ConfigError for a value out of its range or a combination that cannot be sampled.
@@ -179,6 +179,10 @@ PRESETS = {
         WorldConfig(
             **{"preset": "two_domain", "users": 800, "events": 40, "source_events": 300, **_TASTE},
             **{"taste_items": 500, "source_items": 800, "topics": 16, "interests": 3, "stay": 0.6},
+        ),
+        WorldConfig(
+            **{"preset": "tiny_two_domain", "users": 60, "events": 30, "source_events": 60, **_TASTE},
+            **{"taste_items": 60, "source_items": 80, "topics": 8, "interests": 3, "stay": 0.6},
         ),
     )
 }

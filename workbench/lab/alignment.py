@@ -9,11 +9,16 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from sklearn.manifold import TSNE
 from sklearn.metrics import silhouette_score
+from torch import Tensor
+from torch.nn import functional
 
 from workbench.errors import DataError
 from workbench.lab.long_samples import LongData, sides
+from workbench.lab.metrics import auc
+from workbench.methods.lcn import draw_pairs
 
 NEAR = 10  # neighbours of an item
 SIDES = ("target", "source")
@@ -77,6 +82,21 @@ def silhouettes(items: Items) -> Mapping[str, float]:
         name: float(silhouette_score(items.vectors[some], items.kind[some], metric="cosine"))
         for name, some in parts.items()
     }
+
+
+def told_apart(table: Tensor, data: LongData, seed: int = 0, asked: int = 2000) -> float:
+    """How often the two items of a cross-domain pair are more alike (cosine) than a pair of two users': AUC
+    over pairs from the test impressions, .5 by chance (LCN, Section 1: latest clicks in both domains tell the
+    same interests).
+    """
+    part = data.parts["test"]
+    part = part[torch.linspace(0, len(part) - 1, min(asked, len(part))).long()]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        pairs = draw_pairs(data.batch(part), asked)["cross"]
+    alike = [functional.cosine_similarity(*table[pair].unbind(1), dim=-1) for pair in pairs]
+    label = np.repeat([1, 0], [len(one) for one in alike])
+    return auc(label, torch.cat(alike).numpy())
 
 
 def plane(items: Items, seed: int = 0) -> np.ndarray:

@@ -23,7 +23,7 @@ from workbench.data import load
 from workbench.data.interactions import Interactions
 from workbench.data.world import make_world
 from workbench.errors import ConfigError, unknown
-from workbench.lab.alignment import Items, purity, silhouettes
+from workbench.lab.alignment import Items, purity, silhouettes, told_apart
 from workbench.lab.experiments import variants_of
 from workbench.lab.lift import made
 from workbench.lab.long_samples import LongData, sides
@@ -92,6 +92,7 @@ TASK = {"short": 50, "long": 2000, "sampled": 0}  # sampled: negatives for each 
 SMALL = {"width": 16, "hidden": [64, 32], "dropout": 0.2, "batch": 256, "lr": 3e-3, "weight_decay": 0.1}
 SETTINGS: dict[str, dict[str, object]] = {
     "world:two_domain": {**SMALL, "short": 20, "long": 200},
+    "world:tiny_two_domain": {**SMALL, "short": 5, "long": 40, "epochs": 2, "negatives": 64},
     "amazon-cross-domain": {**SMALL, "short": 20, "long": 50, "sampled": 4},
 }
 DATA = {"domain_overlap": 1.0, "users": None}  # knobs of the world; named where they differ
@@ -207,9 +208,11 @@ def measure(trial: Trial) -> Metrics:
     fitted = train(model, data, config, trial.seed)
     found = clicks(model, data, data.parts["test"])
     found["consistency"] = consistency_of(model, data, _shrunk(TOP, config["long"]))
-    kinds = item_kinds(trial.dataset, trial.seed, knobs, data)
+    kinds, table = item_kinds(trial.dataset, trial.seed, knobs, data), model.life.item.detach()
+    if config["domains"] == 2:
+        found["pairs told apart"] = told_apart(table, data, trial.seed)
     if config["domains"] == 2 and (kinds >= 0).any():
-        items = Items.of(model.life.item.detach().numpy(), kinds, data)
+        items = Items.of(table.numpy(), kinds, data)
         for measured, what in ((purity, "purity"), (silhouettes, "silhouette")):
             found |= {f"{what} {name}": value for name, value in measured(items).items()}
     return found | {
