@@ -75,8 +75,8 @@ def test_pairs_of_one_user_are_told_from_pairs_of_two() -> None:
     data = LongData.of(world.interactions, short=10, long=20)
     topic = torch.from_numpy(np.eye(16)[world.items.topic]).float()
     random = torch.from_numpy(RNG.normal(size=topic.shape)).float()
-    assert told_apart(topic, data) > 0.65
-    assert told_apart(random, data) == pytest.approx(0.5, abs=0.08)
+    assert told_apart(topic, data) > 0.54  # interests are few, and each item is of one
+    assert told_apart(random, data) == pytest.approx(0.5, abs=0.04)
     state = torch.random.get_rng_state()
     assert told_apart(topic, data) == told_apart(topic, data)
     assert torch.equal(state, torch.random.get_rng_state())

@@ -89,7 +89,7 @@ PAPERS_LENGTH = 2000  # of the lifelong sequence; ``pools`` are the paper's K1 a
 NETWORK = {"look": "LAP", "pools": [200, 50], "width": 64, "hidden": [256, 128], "dropout": 0.0, "domains": 2}
 TRAINING = {"epochs": 20, "patience": 3, "batch": 2048, "lr": 1e-3, "weight_decay": 0.0}
 TASK = {"short": 50, "long": 2000, "sampled": 0}  # sampled: negatives for each click of a log of clicks
-SMALL = {"width": 16, "hidden": [64, 32], "dropout": 0.2, "batch": 256, "lr": 3e-3, "weight_decay": 0.1}
+SMALL = {"width": 16, "hidden": [64, 32], "dropout": 0.2, "batch": 256, "lr": 3e-3, "weight_decay": 0.5}
 SETTINGS: dict[str, dict[str, object]] = {
     "world:two_domain": {**SMALL, "short": 20, "long": 200},
     "world:tiny_two_domain": {**SMALL, "short": 5, "long": 40, "epochs": 2, "negatives": 64},

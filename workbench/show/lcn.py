@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import ipywidgets as widgets
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from torch import Tensor
 
-from workbench.show.explorer import Explorer
+from workbench.lab.long_samples import LongData
+from workbench.lab.training import asking
+from workbench.methods.lcn import Pyramid
+from workbench.methods.long_history import LongHistory, consistency
+from workbench.show.explorer import Explorer, choice, slider
 from workbench.show.pictures_alignment import push_of_negatives, tried_alignments
+from workbench.show.pictures_pyramid import funnel
 from workbench.show.trainer import Results, Trainer
 
 KNOBS = {"weight": "λ", "tau": "τ", "negatives": "M"}
@@ -58,3 +65,66 @@ def alignment_trainer(
     page = Explorer(draw, knobs, height=300, alt="Which negative pairs the contrastive loss pushes apart")
     alt = "Whom the contrastive loss pushes apart, and what models trained with it reach"
     return Trainer(page, train, picture, asks=tuple(KNOBS), results=results, height=440, alt=alt)
+
+
+def pyramid_explorer(
+    models: Mapping[str, LongHistory],
+    data: LongData,
+    asked: Tensor,
+    kinds: np.ndarray,
+    names: Sequence[str],
+    top: int,
+    small_print: str,
+) -> Explorer:
+    """Which events survive the levels of a pyramid, for any candidate, K1 and K2, in trained models.
+
+    asked : (n,) impressions to choose from, all with more than ``top`` events. kinds : (V,) of items, -1 where
+    unknown. names : item code -> what is written. The consistency is that of all asked impressions, over the
+    ``top`` events which the last level ranks highest.
+    """
+    longest = int(data.events[asked].max())
+
+    def draw(model: str, candidate: int, k1: int, k2: int) -> tuple[Figure, str]:
+        chosen, index = models[model], asked[candidate - 1 : candidate]
+        with asking(chosen), _pools(chosen.interest, k1, k2) as look:
+            sample = data.batch(index)
+            logit, levels = chosen(sample, return_levels=True)
+            everyone = data.batch(asked)
+            query = chosen.life.items(everyone.target[:, 0])
+            scores = (f(chosen.life, query, everyone.long) for f in (look.searched, look.exact))
+            agreed = float(consistency(*scores, top).nanmean())
+        item, events = int(sample.target[0, 0]), sample.long.item[0].numpy()
+        alike = (kinds[events] == kinds[item]) & (kinds[events] >= 0)
+        wanted = f"candidate {names[item]}"
+        clicked = "clicked" if int(data.label[index]) else "not clicked"
+        told = (
+            f"p(click) = <b>{float(logit.sigmoid()):.2f}</b>, was {clicked} · consistency over "
+            f"{len(asked)} candidates: <b>{agreed:.2f}</b>"
+        )
+        labels = [names[code] for code in events]
+        return funnel(
+            levels, alike, f"What the {wanted} finds in {len(events)} events", small_print, labels
+        ), told
+
+    knobs = {
+        "model": choice("model", list(models), next(iter(models))),
+        "candidate": slider("candidate", 1, 1, len(asked)),
+        "k1": slider("K1", min(20, longest), 2, longest),
+        "k2": slider("K2", 5, 1, min(50, longest)),
+    }
+    return Explorer(draw, knobs, height=620, alt="Events that survive the three levels for one candidate")
+
+
+class _pools:
+    """A pyramid with other numbers of survivors, for as long as one looks."""
+
+    def __init__(self, look: Pyramid, k1: int, k2: int) -> None:
+        self.look, self.config = look, look.config
+        self.changed = replace(look.config, k1=max(k1, k2), k2=k2)
+
+    def __enter__(self) -> Pyramid:
+        self.look.config = self.changed
+        return self.look
+
+    def __exit__(self, *_: object) -> None:
+        self.look.config = self.config
