@@ -25,6 +25,7 @@ DIAGRAMS = (
     "dualrec_fig1_compare",
     "dualrec_fig2_architecture",
     "dualrec_fig3_transfer",
+    "lcn_fig2_architecture",
 )
 SWEEPS = {  # notebooks that draw kept results, and how many seeds they run afresh here
     "lift_table2_ctr": 1,
@@ -41,14 +42,30 @@ SWEEPS = {  # notebooks that draw kept results, and how many seeds they run afre
     "dualrec_fig5_beta": 1,
     "dualrec_fig6_attention": 2,
 }
+TWO_DOMAINS = {  # the same, of the world with two domains
+    "lcn_table1_crp": 2,
+    "lcn_table2_backbones": 1,
+    "lcn_table3_pools": 1,
+    "lcn_table4_single_domain": 1,
+    "lcn_table5_all": 1,
+    "lcn_fig5_consistency": 1,
+    "lcn_sensitivity": 1,
+}
+SMALLEST = {
+    name: "world:tiny_two_domain"
+    for name in (*TWO_DOMAINS, "lcn_fig1_lengths", "lcn_fig3_pairs", "lcn_fig4_alignment")
+}
 TINY = {  # what makes a notebook tiny; the others get the smallest world
     "lift_retrieval_speed": {"largest": 3_000},
     "dualrec_training_growth": {"size": "tiny"},
+    "lcn_prediction_growth": {"size": "tiny"},
+    "lcn_fig4_alignment": {"dataset": "world:tiny_two_domain", "epochs": 2},
     "lift_fig5_inference_time": {"dataset": "world:tiny", "repeats": 2},
     **{name: {"dataset": "world:tiny", "seeds": n, "fresh": True} for name, n in SWEEPS.items()},
+    **{name: {"dataset": SMALLEST[name], "seeds": n, "fresh": True} for name, n in TWO_DOMAINS.items()},
     **{name: {} for name in DIAGRAMS},
 }
-NO_TABLE = {"lift_context_timeline", *DIAGRAMS}  # drawings of events, not of numbers
+NO_TABLE = {"lift_context_timeline", "lcn_fig3_pairs", *DIAGRAMS}  # drawings of events, not of numbers
 
 
 @pytest.fixture(scope="module", params=sorted(BOOKS))
@@ -57,7 +74,7 @@ def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     name = request.param
     folder = tmp_path_factory.mktemp(name)
     (folder / "notebooks").mkdir()
-    job = Job(BOOKS[name], {"seed": SEED, **TINY.get(name, {"dataset": "world:tiny"})})
+    job = Job(BOOKS[name], {"seed": SEED, **TINY.get(name, {"dataset": SMALLEST.get(name, "world:tiny")})})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORKBENCH_FIGURES", str(folder / "figures"))
         patch.setenv("WORKBENCH_HOME", str(folder))  # results of trials stay out of the checkout
@@ -110,7 +127,7 @@ def test_the_provenance_is_whole(ran: SimpleNamespace) -> None:
         assert about["fingerprint"] is None
     else:
         assert re.fullmatch(r"[0-9a-f]{16}", about["fingerprint"])
-        assert about["dataset"] == "world:tiny"
+        assert about["dataset"] == SMALLEST.get(ran.name, "world:tiny")
     given = {key: value for key, value in ran.job.given.items() if key not in ("seed", "dataset")}
     assert given.items() <= about["configuration"].items()
 

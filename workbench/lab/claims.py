@@ -10,7 +10,7 @@ import pandas as pd
 from workbench.lab import published
 from workbench.lab.metrics import paired_interval
 
-LESS_IS_BETTER = ("logloss",)
+LESS_IS_BETTER = ("logloss", "LogLoss")
 
 
 def strongest(found: pd.DataFrame, variants: Sequence[str], metric: str = "auc") -> str:

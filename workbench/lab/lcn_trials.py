@@ -154,12 +154,12 @@ def _of(kind: type, config: Mapping[str, object]):
 
 
 def _pyramid(config: Mapping[str, object]) -> PyramidConfig:
-    k1, k2 = (None if k is None else _shrunk(k, config["long"]) for k in config["pools"])
+    k1, k2 = (None if k is None else shrunk(k, config["long"]) for k in config["pools"])
     names = _names(PyramidConfig) - {"k1", "k2"}
     return PyramidConfig(k1=k1, k2=k2, **{name: config[name] for name in names if name in config})
 
 
-def _shrunk(count: int, length: int) -> int:
+def shrunk(count: int, length: int) -> int:
     """As large a part of this length as of the paper's."""
     return max(round(count * length / PAPERS_LENGTH), 1)
 
@@ -207,7 +207,7 @@ def measure(trial: Trial) -> Metrics:
     model = made(lambda: network(data, config), trial.seed)
     fitted = train(model, data, config, trial.seed)
     found = clicks(model, data, data.parts["test"])
-    found["consistency"] = consistency_of(model, data, _shrunk(TOP, config["long"]))
+    found["consistency"] = consistency_of(model, data, shrunk(TOP, config["long"]))
     kinds, table = item_kinds(trial.dataset, trial.seed, knobs, data), model.life.item.detach()
     if config["domains"] == 2:
         found["pairs told apart"] = told_apart(table, data, trial.seed)
@@ -229,7 +229,7 @@ def network(data: LongData, config: Mapping[str, object]) -> LongHistory:
             return Pyramid(life, _pyramid(config))
         if config["look"] == "SDIM":
             return LOOKS["SDIM"](life)
-        return LOOKS[config["look"]](life, _shrunk(config["pools"][1], config["long"]))
+        return LOOKS[config["look"]](life, shrunk(config["pools"][1], config["long"]))
 
     return LongHistory(
         data.sizes, interest, width=config["width"], hidden=config["hidden"], dropout=config["dropout"],

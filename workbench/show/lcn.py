@@ -78,9 +78,9 @@ def pyramid_explorer(
 ) -> Explorer:
     """Which events survive the levels of a pyramid, for any candidate, K1 and K2, in trained models.
 
-    asked : (n,) impressions to choose from, all with more than ``top`` events. kinds : (V,) of items, -1 where
-    unknown. names : item code -> what is written. The consistency is that of all asked impressions, over the
-    ``top`` events which the last level ranks highest.
+    asked : (n,) impressions to choose from, all with more than ``top`` events. kinds : (V,) of items, -1
+    where unknown. names : item code -> what is written. The consistency is that of all asked impressions,
+    over the ``top`` events which the last level ranks highest.
     """
     longest = int(data.events[asked].max())
 
@@ -95,16 +95,13 @@ def pyramid_explorer(
             agreed = float(consistency(*scores, top).nanmean())
         item, events = int(sample.target[0, 0]), sample.long.item[0].numpy()
         alike = (kinds[events] == kinds[item]) & (kinds[events] >= 0)
-        wanted = f"candidate {names[item]}"
         clicked = "clicked" if int(data.label[index]) else "not clicked"
         told = (
             f"p(click) = <b>{float(logit.sigmoid()):.2f}</b>, was {clicked} · consistency over "
             f"{len(asked)} candidates: <b>{agreed:.2f}</b>"
         )
-        labels = [names[code] for code in events]
-        return funnel(
-            levels, alike, f"What the {wanted} finds in {len(events)} events", small_print, labels
-        ), told
+        title = f"What the candidate ({names[item]}) finds in {len(events)} events"
+        return funnel(levels, alike, title, small_print, [names[code] for code in events]), told
 
     knobs = {
         "model": choice("model", list(models), next(iter(models))),

@@ -199,3 +199,95 @@ def tried_alignments(points: pd.DataFrame, chance: float, small_print: str = "")
         best = points.loc[points["auc"].idxmax()]
         style.headline(figure, f"Best so far: {best['name']}, AUC {best['auc']:.3f}", small_print)
     return figure
+
+
+def with_and_without(
+    rows: pd.DataFrame, backbones: Sequence[str], metric: str = "AUC", small_print: str = ""
+) -> Figure:
+    """LCN, Table 2: every backbone without contrast, within the domains alone, and with all of CRP.
+
+    rows : columns dataset, backbone, contrast ("none", "within", "CRP"), printed (bool), value (mean over
+    seeds). An arrow leads from none to CRP; rings are printed, dots are ours, a bar is "within".
+    """
+    datasets = list(dict.fromkeys(rows["dataset"]))
+    with style.theme():
+        figure = Figure(figsize=(1.6 + 4.3 * len(datasets), 1.75 + 0.55 * len(backbones)))
+        height = figure.get_figheight()
+        panels = figure.subplots(
+            1, len(datasets), sharey=True, squeeze=False,
+            gridspec_kw={"left": 0.11, "right": 0.97, "wspace": 0.12, "top": 1 - 1.05 / height,
+                         "bottom": 0.55 / height},
+        )[0]  # fmt: skip
+        for axes, dataset in zip(panels, datasets, strict=True):
+            here = rows[rows["dataset"] == dataset].set_index(["backbone", "contrast"])
+            for y, backbone in enumerate(backbones):
+                _change(axes, y, here.loc[backbone])
+            axes.set_title(dataset, fontsize=11)
+            axes.set_xlabel(f"{metric} (better →)", fontsize=9.5)
+            axes.margins(x=0.1)
+            axes.locator_params(axis="x", nbins=5)
+            axes.spines["left"].set_visible(False)
+            axes.tick_params(left=False)
+        panels[0].set_yticks(range(len(backbones)), backbones)
+        panels[0].set_ylim(len(backbones) - 0.5, -0.5)
+        style.headline(figure, _raised(rows, backbones), small_print)
+    return figure
+
+
+def _change(axes: Axes, y: int, contrasts: pd.DataFrame) -> None:
+    """One backbone: none, perhaps within, and CRP."""
+    none, full = contrasts.loc["none"], contrasts.loc["CRP"]
+    look = {"mfc": "white", "ms": 8.5, "mew": 1.5} if none["printed"] else {"ms": 7}
+    axes.hlines(y, 0, 1, color=style.FAINT, lw=0.8, zorder=0, transform=axes.get_yaxis_transform())
+    arrow_look = {"arrowstyle": "-|>", "color": style.TARGET, "lw": 1.6, "shrinkA": 5, "shrinkB": 6}
+    axes.annotate("", (full["value"], y), (none["value"], y), arrowprops=arrow_look)
+    axes.plot(none["value"], y, "o", color=style.INK, **look)
+    axes.plot(full["value"], y, "o", color=style.TARGET, **look)
+    if "within" in contrasts.index:
+        axes.plot(contrasts.loc["within", "value"], y, "|", ms=17, mew=2.4, color=style.PAST)
+    wanted = [none["value"], full["value"]]
+    axes.annotate(f"{full['value'] - none['value']:+.4f}", (np.mean(wanted), y), (0, 7),
+                  textcoords="offset points", ha="center", fontsize=9, color=style.TARGET)  # fmt: skip
+
+
+def _raised(rows: pd.DataFrame, backbones: Sequence[str]) -> str:
+    said = []
+    for printed, where in ((True, "in the paper"), (False, "here")):
+        part = rows[rows["printed"] == printed].pivot_table(
+            index="backbone", columns="contrast", values="value"
+        )
+        if len(part):
+            up = int((part["CRP"] > part["none"]).sum())
+            said.append(f"of {up} of {len(part)} {where}")
+    return f"CRP raises the AUC {', '.join(said)}"
+
+
+def sequence_lengths(lengths: Mapping[str, np.ndarray], small_print: str = "") -> Figure:
+    """LCN, Figure 1(b): how many events users have in each domain; a dotted line is the median.
+
+    lengths : "target" and "source" -> (n,) events of each user.
+    """
+    colours = {"target": style.TARGET_DOMAIN, "source": style.SOURCE_DOMAIN}
+    with style.theme():
+        figure = Figure(figsize=(9, 4))
+        axes = figure.add_axes((0.08, 0.15, 0.89, 0.6))
+        most = max(int(count.max()) for count in lengths.values())
+        edges = np.unique(np.geomspace(1, most + 1, 40).round())
+        middles = {name: float(np.median(count)) for name, count in lengths.items()}
+        for name, count in lengths.items():
+            height, _ = np.histogram(count, edges)
+            axes.stairs(height / len(count), edges, fill=True, color=colours[name], alpha=0.45)
+            axes.stairs(height / len(count), edges, color=colours[name], lw=1.6)
+            axes.axvline(middles[name], color=colours[name], ls=":")
+            left = middles[name] == max(middles.values())
+            axes.annotate(
+                f"{name}: median {middles[name]:g}", (middles[name], 1), (-5 if left else 5, -2), va="top",
+                ha="right" if left else "left", xycoords=("data", "axes fraction"),
+                textcoords="offset points", fontsize=10,
+            )  # fmt: skip
+        axes.set(xscale="log", xlabel="events of a user", ylabel="share of users")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        times = middles["source"] / max(middles["target"], 1)
+        title = f"A median user has {times:.1f} times as many events in the source domain"
+        style.headline(figure, title, small_print)
+    return figure
