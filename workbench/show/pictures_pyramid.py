@@ -128,8 +128,10 @@ def consistencies(methods: pd.DataFrame, pools: pd.DataFrame, quarter: float, sm
         right.plot(mean.index, mean, "-", color=style.TARGET)
         right.plot(pools["k1"], pools["value"], "o", ms=5, color=style.TARGET, alpha=0.6)
         right.axvline(quarter, color=style.MUTED, ls=":", lw=1.2)
-        right.annotate("a quarter of the sequence", (quarter, 0.03), (-5, 0), textcoords="offset points",
-                       ha="right", xycoords=("data", "axes fraction"), fontsize=9.5, color=style.MUTED)  # fmt: skip
+        right.annotate(
+            "a quarter of the sequence", (quarter, 0.03), (-5, 0), xycoords=("data", "axes fraction"),
+            textcoords="offset points", ha="right", fontsize=9.5, color=style.MUTED,
+        )  # fmt: skip
         right.set(xscale="log", ylim=(0, 1.02), xlabel="K1", ylabel="consistency of LAP")
         right.set_xticks(mean.index, [f"{k:g}" for k in mean.index])
         right.set_xticks([], minor=True)
