@@ -91,10 +91,10 @@ def draw_pairs(sample: LongSample, negatives: int) -> dict[str, Pairs]:
     """
     here, there = sample.short.item, sample.short_source.item
     both = (here > 0).any(1) & (there > 0).any(1)
-    one = [_some(item[both], 1) for item in (here, there)]
+    one = [_one(item[both]) for item in (here, there)]
     positive = {
-        "target": _some(here[(here > 0).sum(1) > 1], 2),
-        "source": _some(there[(there > 0).sum(1) > 1], 2),
+        "target": _two(here[(here > 0).sum(1) > 1]),
+        "source": _two(there[(there > 0).sum(1) > 1]),
         "cross": torch.cat(one, 1),
     }
     sides = {"target": (here, here), "source": (there, there), "cross": (here, there)}
@@ -103,10 +103,23 @@ def draw_pairs(sample: LongSample, negatives: int) -> dict[str, Pairs]:
     }
 
 
-def _some(item: Tensor, count: int) -> Tensor:
-    """So many different places of each row (B, N), drawn at random among those that hold something."""
-    drawn = torch.rand(item.shape, device=item.device).masked_fill(item == 0, -1)
-    return item.gather(1, drawn.topk(count, 1).indices) if len(item) else item[:, :count]
+def _one(item: Tensor) -> Tensor:
+    """(B, 1) an item of each row (B, N), all of which hold some."""
+    count = (item > 0).sum(1)
+    return item.gather(1, _below(count).unsqueeze(1))
+
+
+def _two(item: Tensor) -> Tensor:
+    """(B, 2) items at two different places of each row (B, N), all of which hold at least two."""
+    count = (item > 0).sum(1)
+    first, second = _below(count), _below(count - 1)
+    return item.gather(1, torch.stack([first, second + (second >= first)], 1))
+
+
+def _below(count: Tensor) -> Tensor:
+    """A random whole number from 0 to below each of (B,) counts."""
+    drawn = (torch.rand(count.shape, device=count.device) * count).long()
+    return drawn.minimum(count - 1)  # a product may be rounded up
 
 
 def _of_strangers(user: Tensor, first: Tensor, second: Tensor, count: int) -> Tensor:
@@ -120,10 +133,10 @@ def _of_strangers(user: Tensor, first: Tensor, second: Tensor, count: int) -> Te
     if not len(mine):
         return first.new_empty(0, 2)
     drawn = torch.randint(len(mine), (count,), device=user.device)
-    place = (torch.rand(count, device=user.device) * others[drawn]).long().minimum(others[drawn] - 1)
+    place = _below(others[drawn])
     place = place + (place >= low[drawn]) * (high - low)[drawn]  # the user's own rows are stepped over
     rows = (first[mine[drawn]], second[theirs[order[place]]])
-    return torch.cat([_some(row, 1) for row in rows], 1)
+    return torch.cat([_one(row) for row in rows], 1)
 
 
 def contrastive_loss(table: Tensor, pairs: Pairs, tau: float, denominator: str = "literal") -> Tensor:
