@@ -27,7 +27,11 @@ from workbench.errors import ConfigError, DataError
 from workbench.lab.ranking import Clicks, own_clicks
 from workbench.methods.long_history import Behaviours, LongSample, Sizes
 
-PROFILE = ("age_band", "gender", "city", "age", "occupation")  # fields that describe a user, where known
+PROFILE = (  # fields that describe a user, where known
+    "age_band", "gender", "city", "age", "occupation", "cms_segid", "cms_group_id", "final_gender_code",
+    "age_level", "pvalue_level", "shopping_level", "new_user_class_level",
+)  # fmt: skip
+NOT_OF_ITEMS = (*PROFILE, "user", "item", "domain", "pid")  # pid: where an ad was shown
 PARTS = ("train", "validation", "test")
 GAPS = 24  # codes of how long ago an event was: powers of two of a minute
 
@@ -117,7 +121,7 @@ class LongData:
         parts = {name: torch.from_numpy(np.flatnonzero(part == i)) for i, name in enumerate(PARTS)}
         fields = {
             "profile": tuple(f for f in log.fields if f in PROFILE),
-            "target": tuple(f for f in log.fields if f not in (*PROFILE, "user", "item", "domain")),
+            "target": tuple(f for f in log.fields if f not in NOT_OF_ITEMS),
             "context": tuple(f for f in log.fields if f == "category"),
         }
         size = {name: tuple(log.size(f) for f in some) for name, some in fields.items()}
