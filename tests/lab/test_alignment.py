@@ -34,6 +34,13 @@ def test_kinds_that_are_swapped_in_one_domain_are_pure_in_each_and_not_across() 
     assert alone["both"] < 0.5
 
 
+def test_a_silhouette_needs_two_kinds_and_two_items_of_one() -> None:
+    """The target domain has two items of two kinds, the source three of two."""
+    few = Items(np.eye(5), np.array([0, 1, 0, 1, 1]), np.array([0, 0, 1, 1, 1]))
+    assert set(silhouettes(few)) == {"source", "both"}
+    assert silhouettes(Items(np.eye(3), np.zeros(3, int), np.array([0, 1, 1]))) == {}
+
+
 def test_nobody_is_their_own_neighbour() -> None:
     """Two items of each kind in each domain, all on one point: nine of ten neighbours are of other kinds."""
     kind, domain = np.tile(np.repeat(np.arange(6), 2), 2), np.repeat([0, 1], 12)

@@ -75,12 +75,13 @@ def by_chance(items: Items) -> float:
 
 def silhouettes(items: Items) -> Mapping[str, float]:
     """How much nearer (cosine) an item is to its kind than to the next other kind, -1 to 1: mean of each
-    domain by itself, and of both together.
+    domain by itself, and of both together. What has one kind, or no two items of any, is left out.
     """
     parts = {name: items.domain == side for side, name in enumerate(SIDES)} | {"both": items.domain >= 0}
     return {
         name: float(silhouette_score(items.vectors[some], items.kind[some], metric="cosine"))
         for name, some in parts.items()
+        if 1 < len(np.unique(items.kind[some])) < some.sum()
     }
 
 
