@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Integral
 
 
 class WorkbenchError(ValueError):
@@ -43,10 +44,12 @@ class ConfigError(WorkbenchError):
     """A parameter, name or combination that is not known or not possible."""
 
 
-def whole(name: str, value: object, least: int = 1) -> None:
-    """Raises ConfigError unless a parameter is a whole number from ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"{name} is a whole number from {least}, not {value!r}")
+def whole(name: str, value: object, least: int = 1, most: int | None = None) -> None:
+    """Raises ConfigError unless a parameter is a whole number from ``least`` (to ``most``)."""
+    fits = isinstance(value, Integral) and not isinstance(value, bool)
+    if not fits or value < least or (most is not None and value > most):
+        upto = "" if most is None else f" to {most}"
+        raise ConfigError(f"{name} must be a whole number from {least}{upto}, not {value!r}")
 
 
 def unknown(kind: str, name: object, known: Iterable[object]) -> ConfigError:

@@ -216,7 +216,7 @@ def test_the_network_learns_with_each_and_every_look(name: str) -> None:
 
 
 def test_k_and_domains_are_checked() -> None:
-    with pytest.raises(ConfigError, match="k is a whole number from 1, not 0"):
+    with pytest.raises(ConfigError, match="k must be a whole number from 1, not 0"):
         SIMSoft(life(), k=0)
     with pytest.raises(ConfigError, match="one or two domains, not 3"):
         LongHistory(Sizes(9, (), (), ()), SIMSoft, domains=3)

@@ -118,11 +118,11 @@ class TestAllOfThem:
 
     def test_bad_options_are_refused(self) -> None:
         for name in TOP_N:
-            with pytest.raises(ConfigError, match="width takes whole numbers from 1"):
+            with pytest.raises(ConfigError, match="width must be a whole number from 1"):
                 TOP_N[name](USERS, ITEMS, width=0)
             with pytest.raises(ConfigError, match="unknown loss 'hinge'; known: bce, bpr, softmax, top1"):
                 TOP_N[name](USERS, ITEMS, loss="hinge")
-            with pytest.raises(ConfigError, match="items takes whole numbers"):
+            with pytest.raises(ConfigError, match="items must be a whole number"):
                 TOP_N[name](USERS, 0)
         for kind in (NARM, GRU4Rec, SASRec):
             with pytest.raises(ConfigError, match="dropout"):

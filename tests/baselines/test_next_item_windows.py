@@ -86,5 +86,5 @@ def test_they_learn_a_chain(kind: type) -> None:
 
 @both
 def test_what_makes_no_sense_is_refused(kind: type) -> None:
-    with pytest.raises(ConfigError, match="length takes whole numbers from 1"):
+    with pytest.raises(ConfigError, match="length must be a whole number from 1"):
         kind(USERS, ITEMS, length=0)

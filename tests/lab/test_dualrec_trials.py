@@ -90,7 +90,7 @@ def test_every_target_of_the_training_set_weighs_the_same() -> None:
         ({"variant": "mine"}, "unknown variant"),
         ({"colour": 1}, "unknown setting 'colour'"),
         ({"alpha": 2.0}, "alpha is from 0 to 1"),
-        ({"negatives": 0}, "negatives is a whole number from 1"),
+        ({"negatives": 0}, "negatives must be a whole number from 1"),
         ({"train_users": 0}, "train_users is above 0"),
         ({"train_users": 1.5}, "train_users is from 0 to 1"),
         ({"order_noise": "some"}, "order_noise is from 0 to 1"),

@@ -118,7 +118,7 @@ def test_gaps_double() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"), [({"short": 0}, "short is a whole number"), ({"long": 2.5}, "long")]
+    ("changes", "told"), [({"short": 0}, "short must be a whole number"), ({"long": 2.5}, "long")]
 )
 def test_lengths_that_make_no_sense_are_refused(changes, told) -> None:
     with pytest.raises(ConfigError, match=told):

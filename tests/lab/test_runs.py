@@ -51,7 +51,7 @@ class TestBegin:
             ({"dataset": "netflix"}, "unknown data set 'netflix'; known: .*ml-1m.*world:tiny"),
             ({"device": "tpu"}, "unknown device 'tpu'; known: auto, cpu, cuda"),
             ({"device": "cuda:99"}, "'cuda:99' is not there; use 'auto' or 'cpu'"),
-            ({"seed": -1}, "the seed is a whole number from 0"),
+            ({"seed": -1}, "the seed must be a whole number from 0"),
             ({"knobs": {"K": np.float32(1)}}, "plain JSON values"),
             ({"knobs": {"K": float("nan")}}, "plain JSON values"),
         ],

@@ -308,7 +308,7 @@ class TestAblations:
     [
         ({"encoders": "three"}, "unknown encoders"),
         ({"heads": 5}, "5 heads do not divide"),
-        ({"length": 2}, "length is a whole number from 3"),
+        ({"length": 2}, "length must be a whole number from 3"),
         ({"alpha": 1.5}, "alpha is from 0 to 1"),
         ({"beta": -1.0}, "beta is from 0"),
         ({"beta": math.inf}, "beta is from 0"),

@@ -284,12 +284,12 @@ class TestPyramid:
     [
         (CRPConfig, {"tau": 0}, "tau is above 0"),
         (CRPConfig, {"weight": -1}, "weight is a number from 0, not -1"),
-        (CRPConfig, {"negatives": 0}, "negatives is a whole number from 1"),
+        (CRPConfig, {"negatives": 0}, "negatives must be a whole number from 1"),
         (CRPConfig, {"denominator": "all"}, "denominator"),
-        (PyramidConfig, {"k1": 0}, "k1 is a whole number from 1"),
+        (PyramidConfig, {"k1": 0}, "k1 must be a whole number from 1"),
         (PyramidConfig, {"k1": 10, "k2": 20}, "some of the 10 events, not 20"),
         (PyramidConfig, {"weights": "sum"}, "weights"),
-        (PyramidConfig, {"heads": True}, "heads is a whole number"),
+        (PyramidConfig, {"heads": True}, "heads must be a whole number"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(kind: type, changes: dict[str, object], told: str) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workbench.errors import ConfigError
+from workbench.errors import ConfigError, whole
 from workbench.methods.layers import ABSENT, MASKED, Events, FieldEmbedding, Sample
 
 
@@ -81,5 +81,4 @@ def check_network(*, dropout: float, **options: int | Sequence[int]) -> None:
         if name in LISTS and not (isinstance(value, list | tuple) and len(value) >= LISTS[name]):
             raise ConfigError(f"{name} must list at least {LISTS[name]} whole numbers, not {value!r}")
         for number in value if name in LISTS else [value]:
-            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-                raise ConfigError(f"{name} takes whole numbers from 1, not {value!r}")
+            whole(name, number)

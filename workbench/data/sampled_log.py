@@ -46,7 +46,7 @@ import numpy as np
 
 from workbench.data.histories import Histories
 from workbench.data.interactions import Interactions
-from workbench.errors import ConfigError, DataError
+from workbench.errors import DataError, whole
 
 ACTS = ("behaviour", "action")  # what Taobao, Tmall and Alipay say of a click: viewed, bought, ...
 NEARBY = 1000  # clicks around a moment, or a hundredth of the log if that is more, from which one is drawn
@@ -74,8 +74,7 @@ def with_sampled_negatives(
     the item determines.
     """
     for name, value, least in (("per_click", per_click, 1), ("the seed", seed, 0)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise ConfigError(f"{name} must be a whole number from {least}, not {value!r}")
+        whole(name, value, least)
     _refuse_unfit(log)
     fields = [name for name in log.fields if name not in ("user", "item", *leave_out)]
     of_item = [name for name in fields if not _determined(log.columns[name], log.user)]

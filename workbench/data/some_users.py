@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from workbench.data.interactions import Interactions
-from workbench.errors import ConfigError
+from workbench.errors import whole
 
 _BRANCH = zlib.crc32(b"some users")  # our own stream below the seed, as in workbench.data.negatives
 
@@ -22,8 +22,7 @@ def some_users(log: Interactions, count: int, seed: int = 0) -> Interactions:
     Raises ConfigError for a count below 1 or a seed below 0.
     """
     for name, value, least in (("the number of users", count, 1), ("the seed", seed, 0)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise ConfigError(f"{name} must be a whole number from {least}, not {value!r}")
+        whole(name, value, least)
     users = np.flatnonzero(np.bincount(log.user))
     if count >= len(users):
         return log

@@ -53,7 +53,7 @@ from workbench.data.world_entities import (
     reserved_first,
 )
 from workbench.data.world_kernel import sample
-from workbench.errors import ConfigError, DataError, unknown
+from workbench.errors import DataError, unknown, whole
 
 __all__ = [
     "KINDS",
@@ -242,8 +242,7 @@ def stream_world(
     Raises ConfigError as make_world does, and DataError when the folder does not exist.
     """
     config = configure(preset, users=users, **knobs)
-    if isinstance(chunk_users, bool) or not isinstance(chunk_users, (int, np.integer)) or chunk_users < 1:
-        raise ConfigError(f"chunk_users must be a whole number from 1, not {chunk_users!r}")
+    whole("chunk_users", chunk_users)
     items, affinity = draw_items(config, seed)
     schema = _schema(config).with_metadata({METADATA: json.dumps({"seed": int(seed), **asdict(config)})})
 

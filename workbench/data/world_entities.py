@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from workbench.data.world_config import WorldConfig
-from workbench.errors import ConfigError
+from workbench.errors import whole
 
 KINDS = ("taste", "sign", "step")
 TASTE, SIGN, STEP = range(3)
@@ -66,8 +66,7 @@ class Users:
 
 def stream(seed: int, purpose: str, chunk: int = 0) -> np.random.Generator:
     """The random numbers of one purpose (and one chunk of users), independent of all others."""
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ConfigError(f"seed must be a whole number from 0, not {seed!r}")
+    whole("seed", seed, 0)
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAMS.index(purpose), chunk)))
 
 

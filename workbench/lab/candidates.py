@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from workbench.data.interactions import Interactions
 from workbench.data.negatives import draw_negatives
 from workbench.data.splits import TimeSplit
-from workbench.errors import ConfigError, DataError, unknown
+from workbench.errors import ConfigError, DataError, unknown, whole
 from workbench.lab.contexts import Retriever
 from workbench.lab.metrics import Ranks, full_ranks, rank_metrics, ranks
 from workbench.lab.own_search import item_side, own_bounds
@@ -131,8 +131,7 @@ class Candidates:
         unknown field, and a table without the item; DataError as :func:`item_codes` and the retriever do.
         """
         for name, value, most in (("K", k, split.retrieval.stop), ("L", length, len(log))):
-            if not isinstance(value, int | np.integer) or not 1 <= value <= most:
-                raise ConfigError(f"{name} must be a whole number from 1 to {most}, not {value!r}")
+            whole(name, value, 1, most)
         changes = item_fields(log) if changes is None else tuple(changes)
         codes = item_codes(log, changes)
         table = Table(log) if table is None else table

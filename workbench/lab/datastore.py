@@ -24,7 +24,7 @@ from workbench.data import cache
 from workbench.data.histories import Histories
 from workbench.data.interactions import Interactions
 from workbench.data.splits import TimeSplit
-from workbench.errors import ConfigError, unknown
+from workbench.errors import ConfigError, unknown, whole
 from workbench.lab.chunks import ChunkFiles
 from workbench.lab.tensors import Table, Windows
 from workbench.methods.lift import Encoder, reverse
@@ -74,8 +74,7 @@ class Datastore:
         work for a batch below 1, or an encoder, table, log and split that do not belong together;
         DataError for a value that is not finite.
         """
-        if not isinstance(batch, int | np.integer) or batch < 1:
-            raise ConfigError(f"batch must be a whole number from 1, not {batch!r}")
+        whole("batch", batch)
         files = _files(encoder, table, log, split, folder)
         report = on_progress or (lambda done, rows: None)
         with files.alone():

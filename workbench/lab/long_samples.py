@@ -23,7 +23,7 @@ from torch import Tensor
 from workbench.data.interactions import Interactions
 from workbench.data.negatives import draw_negatives
 from workbench.data.splits import global_time_split
-from workbench.errors import ConfigError, DataError
+from workbench.errors import ConfigError, DataError, whole
 from workbench.lab.ranking import Clicks, own_clicks
 from workbench.methods.long_history import Behaviours, LongSample, Sizes
 
@@ -110,8 +110,7 @@ class LongData:
         not ``target`` and ``source``, and one of clicks only when no negatives are asked for.
         """
         for name, length in (("short", short), ("long", long)):
-            if isinstance(length, bool) or not isinstance(length, int) or length < 1:
-                raise ConfigError(f"{name} is a whole number of events from 1, not {length!r}")
+            whole(name, length)
         mine, theirs = sides(log)
         rows, item, label = _impressions(log, mine, negatives, seed)
         own = np.flatnonzero(mine)

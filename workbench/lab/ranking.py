@@ -29,7 +29,7 @@ from workbench.data.histories import Histories
 from workbench.data.interactions import Interactions
 from workbench.data.negatives import StoredNegatives
 from workbench.data.splits import refuse_leak
-from workbench.errors import ConfigError, DataError
+from workbench.errors import ConfigError, DataError, whole
 from workbench.lab.metrics import Ranks, full_ranks, rank_metrics, ranks
 from workbench.lab.training import Loss, asking
 from workbench.methods.next_item import NextItem
@@ -57,11 +57,8 @@ class TopN:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            lowest = 0 if name == "seed" else 1
-            if value is None and name == "targets":
-                continue
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < lowest:
-                raise ConfigError(f"{name} must be a whole number from {lowest}, not {value!r}")
+            if value is not None or name != "targets":
+                whole(name, value, 0 if name == "seed" else 1)
 
 
 @dataclass(frozen=True, eq=False)

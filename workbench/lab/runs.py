@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
-from workbench.errors import ConfigError, unknown
+from workbench.errors import ConfigError, unknown, whole
 from workbench.lab import gallery
 from workbench.lab.places import PACKAGE, places, write_files
 
@@ -69,8 +69,7 @@ def begin(
     dataset = dataset if dataset is not None else datasets[profile]
     if dataset not in (known := [*known_datasets(), GENERATED]):
         raise unknown("data set", dataset, known)
-    if not isinstance(seed, int) or seed < 0:
-        raise ConfigError(f"the seed is a whole number from 0, not {seed!r}")
+    whole("the seed", seed, 0)
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         raise unknown("device", device, ("auto", "cpu", "cuda"))
     knobs = dict(knobs or {})

@@ -20,7 +20,7 @@ from torch import Tensor
 from workbench.data.histories import Histories
 from workbench.data.interactions import Interactions
 from workbench.data.splits import TimeSplit, refuse_leak
-from workbench.errors import ConfigError, DataError, unknown
+from workbench.errors import ConfigError, DataError, unknown, whole
 from workbench.lab.own_search import SEARCHES, best_matching, own_bounds, same_category
 from workbench.lab.retrieved import retrieved_rows
 from workbench.lab.tensors import Table, Windows
@@ -83,7 +83,7 @@ class Samples:
 
         Raises ConfigError for samples that are :meth:`encoded`: their vectors are of the old windows.
         """
-        _refuse_size("L", length)
+        whole("L", length)
         if any(values is not None for values in (self.own, self.encoded_past, self.encoded_future)):
             raise ConfigError(
                 f"these samples hold vectors of windows of {self.history.length} events: choose L before "
@@ -185,7 +185,7 @@ def prepare(
     L or S below 1, an unknown field, part, search or IDF rule, and DataError for a part without rows or
     with labels of one class only. Raises DataError for a split that would let a context reach its query.
     """
-    _refuse_size("L", length)
+    whole("L", length)
     _refuse_own_search(found, search)
     rows = {part: split.rows(part) for part in parts}
     for part, targets in rows.items():
@@ -233,7 +233,7 @@ def targets_only(
     histories end at this row; ``histories``: of the whole log, if they are at hand. The rest is as in
     :func:`prepare`.
     """
-    _refuse_size("L", length)
+    whole("L", length)
     _refuse_own_search(found, search)
     rows = np.asarray(rows, dtype=np.int64)
     _refuse_one_class(log, rows, "asked-for")
@@ -286,16 +286,11 @@ def _tensor(rows: np.ndarray, table: Table) -> Tensor:
     return torch.from_numpy(rows.astype(small)).to(table.device)
 
 
-def _refuse_size(name: str, value: int) -> None:
-    if not isinstance(value, int | np.integer) or value < 1:
-        raise ConfigError(f"{name} must be a whole number from 1, not {value!r}")
-
-
 def _refuse_own_search(found: int | None, search: str) -> None:
     if search not in SEARCHES:
         raise unknown("search in the own history", search, SEARCHES)
     if found is not None:
-        _refuse_size("S, the number of found events,", found)
+        whole("S, the number of found events,", found)
 
 
 def _refuse_one_class(log: Interactions, rows: np.ndarray, part: str) -> None:

@@ -35,7 +35,7 @@ from workbench.data import load
 from workbench.data.histories import Histories
 from workbench.data.interactions import Interactions
 from workbench.data.splits import TimeSplit, global_time_split
-from workbench.errors import ConfigError, unknown
+from workbench.errors import ConfigError, unknown, whole
 from workbench.lab.candidates import Candidates, list_score, rank_all, rank_lists
 from workbench.lab.datastore import Datastore
 from workbench.lab.experiments import variants_of
@@ -134,8 +134,7 @@ def _config(
     config = {**base, **network, **SETTINGS[dataset], **changes, **settings}
     _of(LIFTConfig, config), _of(Recipe, config), _of(TopN, config)
     for name in ("targets", "full", "practice"):
-        if isinstance(config[name], bool) or not isinstance(config[name], int) or config[name] < 1:
-            raise ConfigError(f"{name} must be a whole number from 1, not {config[name]!r}")
+        whole(name, config[name])
     if not 0 <= config["weight_decay"] < float("inf"):
         raise ConfigError(f"weight_decay is 0 or above, not {config['weight_decay']!r}")
     if config.get("loss", LOSSES[0]) not in LOSSES:

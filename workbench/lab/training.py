@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workbench.errors import ConfigError, DataError
+from workbench.errors import ConfigError, DataError, whole
 from workbench.lab import checkpoints
 from workbench.lab.metrics import auc
 
@@ -332,9 +332,8 @@ def _refuse_settings(**settings: float | None) -> None:
         if name in ("clip", "lr"):
             if not (isinstance(value, int | float) and 0 < value < math.inf):
                 raise ConfigError(f"{name} must be a number above 0, not {value!r}")
-        elif not isinstance(value, int | np.integer) or value < (0 if name == "seed" else 1):
-            lowest = 0 if name == "seed" else 1
-            raise ConfigError(f"{name} must be a whole number from {lowest}, not {value!r}")
+        else:
+            whole(name, value, 0 if name == "seed" else 1)
 
 
 def _single_process(device: torch.device) -> Fabric:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workbench.errors import ConfigError, unknown
+from workbench.errors import unknown, whole
 from workbench.methods.layers import last_state
 
 LOSSES = ("bpr", "bce", "top1", "softmax")
@@ -37,8 +37,7 @@ class NextItem(nn.Module):
         if loss not in LOSSES:
             raise unknown("loss", loss, LOSSES)
         for name, value in (("users", users), ("items", items)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"{name} takes whole numbers from 1, not {value!r}")
+            whole(name, value)
         super().__init__()
         self.users, self.items, self.loss = users, items, loss
 
