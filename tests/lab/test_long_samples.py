@@ -103,11 +103,17 @@ def test_clicks_alone_get_stored_negatives_of_the_target_domain() -> None:
     mine = clicks.columns["domain"] != SOURCE
     of_target = set(clicks.item[mine].tolist())
     assert set(data.target[:, 0].tolist()) <= of_target
-    for user in (1, 7):
-        own = set(clicks.item[mine & (clicks.user == user)].tolist())
-        wrong = data.target[(data.user == user) & (data.label == 0), 0].tolist()
-        assert wrong
-        assert not own & set(wrong)
+    first = clicks.timestamp <= int(data.time[data.parts["train"]].max())
+    met = {"train": mine & first, "validation": mine, "test": mine}
+    later = 0
+    for user in range(1, 30):
+        every = set(clicks.item[mine & (clicks.user == user)].tolist())
+        for part, known in met.items():
+            there = data.parts[part][(data.user == user)[data.parts[part]]]
+            wrong = set(data.target[there[data.label[there] == 0], 0].tolist())
+            assert not wrong & set(clicks.item[known & (clicks.user == user)].tolist())
+            later += len(wrong & every) if part == "train" else 0
+    assert later, "what is clicked after training was never drawn: that would tell the future"
     with pytest.raises(ConfigError, match="tells what was not clicked"):
         LongData.of(LOG, negatives=1)
 

@@ -179,6 +179,22 @@ def network(**changes: object) -> LongHistory:
     return LongHistory(SIZES, lambda where: Pyramid(where, config), width=WIDTH, hidden=(16,), std=0.5)
 
 
+@pytest.mark.parametrize("part", ["profile", "target", "short", "short_source", "long"])
+def test_every_part_of_a_sample_has_its_say(part: str) -> None:
+    model = network().eval()
+    some = sample([1, 2], [20, 20])
+    there = getattr(some, part)
+    other = {
+        "profile": torch.ones(2, 2, dtype=torch.int64) * 2,
+        "target": some.target.roll(1, 0),
+        "short": drawn([5, 5], 1, 30, seed=7),
+        "short_source": drawn([6, 6], 30, 60, seed=7),
+        "long": drawn([20, 20], 30, 60, seed=7),
+    }[part]
+    assert type(other) is type(there)
+    assert not torch.allclose(model(some), model(some._replace(**{part: other})), atol=1e-6)
+
+
 class TestPyramid:
     @pytest.mark.parametrize("weights", ["softmax", "literal"])
     def test_all_levels_against_loops_over_events(self, weights: str) -> None:
@@ -210,15 +226,16 @@ class TestPyramid:
             assert levels[1].place[row].tolist() == first.tolist()
             assert levels[2].place[row].tolist() == second.tolist()
 
-    def test_padding_gets_no_weight_and_changes_nothing(self) -> None:
-        where, pyramid = look()
+    @pytest.mark.parametrize("changes", [{}, {"weights": "literal"}, {"per_item": True}])
+    def test_padding_gets_no_weight_and_changes_nothing(self, changes: dict[str, object]) -> None:
+        where, pyramid = look(**changes)
         long, query = drawn([5, 2, 1], 30, 60), torch.randn(3, WIDTH)
         vector, levels = pyramid(where, query, long)
         for level in levels:
             there = long.there.gather(1, level.place)
             weights = level.weights if level.weights.dim() == 2 else level.weights.mean(1)
             assert (weights[~there] == 0).all()
-            assert torch.allclose(weights.sum(1), torch.ones(3))
+            assert changes.get("weights") or torch.allclose(weights.sum(1), torch.ones(3))
         wider = Behaviours(*(functional.pad(part, (0, 0) * (part.dim() - 2) + (0, 4)) for part in long))
         assert torch.allclose(pyramid(where, query, wider)[0], vector, atol=1e-6)
 
@@ -256,6 +273,18 @@ class TestPyramid:
         survivors = torch.zeros(20, dtype=torch.bool)
         survivors[levels[-1].place[0]] = True
         assert torch.equal(moved, torch.ones_like(moved) if integrate else survivors)
+
+    def test_gradients_reach_the_scores_of_every_level_not_the_events_alone(self) -> None:
+        where, pyramid = look()
+        query = torch.randn(1, WIDTH, requires_grad=True)
+        vector, _ = pyramid(where, query, drawn([20], 30, 60))
+        for level, part in enumerate(vector.split(WIDTH, 1)):
+            (of_query,) = torch.autograd.grad(part.sum(), query, retain_graph=True)
+            assert of_query.abs().sum() > 1e-5, f"level {level} does not learn whom to prefer"
+        vector.sum().backward()
+        for attention in (pyramid.median, pyramid.focused):
+            assert attention.k.grad.abs().sum() > 0
+            assert attention.q.weight.grad.abs().sum() > 0
 
     def test_what_is_searched_for_and_what_the_last_level_would_find(self) -> None:
         where, pyramid = look()

@@ -13,7 +13,7 @@ validation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,7 +104,8 @@ class LongData:
         """Impressions of a log, of its domain ``target`` where it has several.
 
         short, long : N and L, events at most; shares : of train, validation and test, by time; negatives :
-        drawn for each click of a log that has clicks only, of items that its user has no row with.
+        drawn for each click of a log that has clicks only, of items that its user has no row with (to train
+        on, no row in the training part).
 
         Raises ConfigError for lengths below 1, DataError for a log without a clock, one whose domains are
         not ``target`` and ``source``, and one of clicks only when no negatives are asked for.
@@ -112,9 +113,10 @@ class LongData:
         for name, length in (("short", short), ("long", long)):
             whole(name, length)
         mine, theirs = sides(log)
-        rows, item, label = _impressions(log, mine, negatives, seed)
         own = np.flatnonzero(mine)
         split = global_time_split(log.rows(own), (0.0, *shares))
+        own_parts = {part: own[getattr(split, part)] for part in PARTS}
+        rows, item, label = _impressions(log, own_parts, negatives, seed)
         last = [own[getattr(split, part).stop - 1] for part in ("train", "validation")]
         part = np.searchsorted(np.array(last), rows, side="left")
         parts = {name: torch.from_numpy(np.flatnonzero(part == i)) for i, name in enumerate(PARTS)}
@@ -173,10 +175,14 @@ def sides(log: Interactions) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _impressions(
-    log: Interactions, mine: np.ndarray, negatives: int, seed: int
+    log: Interactions, parts: Mapping[str, np.ndarray], negatives: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows, items and labels of the impressions, in the order of the log."""
-    rows = np.flatnonzero(mine)
+    """Rows, items and labels of the impressions, in the order of the log.
+
+    parts : name -> rows of the target domain. What a user clicks after the training part must be drawn as a
+    training negative like the rest, so those are drawn from what that part knows.
+    """
+    rows = np.concatenate(list(parts.values()))
     label = log.label[rows]
     if label.min() == 0:
         if negatives:
@@ -186,9 +192,16 @@ def _impressions(
         raise DataError(
             f"every row of {log.name} is a click", column="label", fix="Ask for negatives, for instance 4"
         )
-    catalogue = log.rows(mine)  # items of the target domain
-    drawn = draw_negatives(catalogue, log.user[rows], purpose="test", count=negatives, seed=seed)
-    item = np.concatenate([log.item[rows][:, None], drawn], 1)
+    whole = log.rows(rows)
+    drawn = [
+        draw_negatives(
+            log.rows(own) if part == "train" else whole, log.user[own], purpose=part, count=negatives,
+            seed=seed,
+        )
+        for part, own in parts.items()
+        if len(own)
+    ]  # fmt: skip
+    item = np.concatenate([log.item[rows][:, None], np.concatenate(drawn)], 1)
     label = np.zeros_like(item)
     label[:, 0] = 1
     return np.repeat(rows, 1 + negatives), item.ravel().astype(np.int64), label.ravel()

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workbench.errors import ConfigError, unknown, whole
-from workbench.methods.layers import masked_softmax
+from workbench.methods.layers import aggregate, masked_softmax
 from workbench.methods.long_history import (
     Attention,
     Behaviours,
@@ -159,7 +159,7 @@ def _cosine(table: Tensor, pair: Tensor) -> Tensor:
 
 
 def crp_loss(table: Tensor, sample: LongSample, config: CRPConfig) -> Tensor:
-    """Eq. 6, a scalar; types of weight 0 are not drawn."""
+    """Eq. 6, a scalar; types of weight 0 have no part in it."""
     pairs = draw_pairs(sample, config.negatives)
     losses = [
         getattr(config, kind) * contrastive_loss(table, pairs[kind], config.tau, config.denominator)
@@ -240,7 +240,7 @@ class Pyramid(Interest):
             events = life.events(here)
             scores = self.focused.scores(query, events)
             weights = masked_softmax(scores, here.there.unsqueeze(1))
-            seen.append(self._fed(weights, events) * here.there.any(1, keepdim=True))
+            seen.append(self._fed(weights, events, here.there) * here.there.any(1, keepdim=True))
             levels.append(Level("focused", place, weights))
         return torch.cat(seen, 1) if self.config.integrate else seen[-1], levels
 
@@ -271,9 +271,11 @@ class Pyramid(Interest):
             return masked_softmax(scores, there)
         return scores.masked_fill(~there, 0) / there.sum(1, keepdim=True).clamp(min=1)
 
-    def _fed(self, weights: Tensor, events: Tensor) -> Tensor:
-        """Eq. 12-13."""
+    def _fed(self, weights: Tensor, events: Tensor, there: Tensor) -> Tensor:
+        """Eq. 12-13; the mean of ``per_item`` is over the events that are there (B, K)."""
         if not self.config.per_item:
             return self.feed(self.focused.values(weights, events))
         alone = weights.unsqueeze(-1) * torch.einsum("bks,hcs->bhkc", events, self.focused.v)
-        return self.feed(alone.transpose(1, 2).flatten(2)).mean(1)
+        return aggregate(
+            there / there.sum(1, keepdim=True).clamp(min=1), self.feed(alone.transpose(1, 2).flatten(2))
+        )
