@@ -85,7 +85,15 @@ EXPERIMENTS: dict[str, dict[str, dict[str, object]]] = {
     },
 }
 SHOWN = ("AUC", "GAUC", "LogLoss", "consistency", "purity across")
-NETWORK = {"look": "LAP", "pools": [200, 50], "width": 64, "hidden": [256, 128], "dropout": 0.0, "domains": 2}
+NETWORK = {
+    "look": "LAP",
+    "pools": [200, 50],
+    "width": 64,
+    "hidden": [256, 128],
+    "dropout": 0.0,
+    "domains": 2,
+    "std": 0.1,
+}
 TRAINING = {"epochs": 20, "patience": 3, "batch": 2048, "lr": 1e-3, "weight_decay": 0.0}
 # sampled: negatives for each click of a log of clicks; ``pools`` are the paper's K1 and K2, for sequences
 # of ``pools_for`` events, and shrink with ours
@@ -142,8 +150,10 @@ def _config(dataset: str, changes: Mapping[str, object], settings: Mapping[str, 
     _of(CRPConfig, config), _pyramid(config)
     if not config["weight"]:  # without CRP its knobs say nothing
         config = {name: value for name, value in config.items() if name not in _names(CRPConfig)}
-    if config["look"] != "LAP":
-        config = {name: value for name, value in config.items() if name not in pyramid}
+    if config["look"] != "LAP":  # SDIM alone has no heads
+        config = {name: x for name, x in config.items() if name not in pyramid or name == "heads"}
+    if config["look"] == "SDIM":
+        del config["heads"]
     return {"version": VERSION, **config, **_knobs(settings)}
 
 
@@ -209,6 +219,7 @@ def measure(trial: Trial) -> Metrics:
     model = made(lambda: network(data, config), trial.seed)
     fitted = train(model, data, config, trial.seed)
     found = clicks(model, data, data.parts["test"])
+    found |= sharpness_of(model, data)
     agreed = consistency_of(model, data, shrunk(TOP, config))
     if not np.isnan(agreed):
         found["consistency"] = agreed
@@ -233,11 +244,11 @@ def network(data: LongData, config: Mapping[str, object]) -> LongHistory:
             return Pyramid(life, _pyramid(config))
         if config["look"] == "SDIM":
             return LOOKS["SDIM"](life)
-        return LOOKS[config["look"]](life, shrunk(config["pools"][1], config))
+        return LOOKS[config["look"]](life, shrunk(config["pools"][1], config), config["heads"])
 
     return LongHistory(
         data.sizes, interest, width=config["width"], hidden=config["hidden"], dropout=config["dropout"],
-        domains=config["domains"],
+        domains=config["domains"], std=config["std"],
     )  # fmt: skip
 
 
@@ -265,6 +276,24 @@ def clicks(model: LongHistory, data: LongData, part: Tensor) -> dict[str, float]
         logits = torch.cat([model(data.batch(index)).double() for index in order.split(1024)])
     label, p, user = data.label[order].numpy(), logits.sigmoid().numpy(), data.user[order].numpy()
     return {"AUC": auc(label, p), "GAUC": gauc(label, p, user).value, "LogLoss": log_loss(label, p)}
+
+
+def sharpness_of(model: LongHistory, data: LongData, asked: int = 1000) -> dict[str, float]:
+    """Of each level: the largest weight as a multiple of the mean weight, 1 where attention prefers nobody;
+    mean over heads and so many test impressions with more than one event.
+    """
+    part = data.parts["test"]
+    part = part[data.events[part] > 1]
+    part = part[torch.linspace(0, len(part) - 1, min(asked, len(part))).long()]
+    found: dict[str, list[Tensor]] = {}
+    with asking(model):
+        for index in part.split(250) if len(part) else ():
+            for level in model(data.batch(index), return_levels=True)[1]:
+                weights = level.weights if level.weights.dim() == 3 else level.weights.unsqueeze(1)
+                mean = weights.sum(-1) / (weights > 0).sum(-1).clamp(min=1)
+                most = weights.amax(-1) / mean.clamp(min=1e-12)
+                found.setdefault(level.name, []).append(most.mean(1))
+    return {f"sharpness {name}": float(torch.cat(values).mean()) for name, values in found.items()}
 
 
 def consistency_of(model: LongHistory, data: LongData, top: int, asked: int = 1000) -> float:
