@@ -26,7 +26,7 @@ def lesson(jupyterlab, page, tmp_path):
     tiny = {"dataset = None": 'dataset = "world:tiny_two_domain"'}
     changed(tmp_path / "notebooks" / "07_lcn_pyramid.ipynb", tiny)
     title = "LCN: three looks at a lifelong sequence"
-    return open_and_run(page, jupyterlab, "07_lcn_pyramid", title, "search alone, one product", minutes=10)
+    return open_and_run(page, jupyterlab, "07_lcn_pyramid", title, "the pyramid: 6,400", minutes=10)
 
 
 def test_survivors_follow_the_knobs(lesson):
