@@ -7,10 +7,11 @@ systems of a table is what the reader sees.
     model = LongHistory(sizes, config, lambda life: Pyramid(life, config))
     probability = model(sample).sigmoid()            # Eq. 1 of LCN
 
-The long sequence is what costs. Nothing of width d is ever made for all of its L events of all candidates:
-the inner products with all item embeddings are one matrix product, of which L numbers are looked up, and a
-weighted sum over L events is a weighted sum over items. Candidates that ask about one user at one moment, as
-in a request, may share profile and sequences: parts of a sample that have one row are everybody's.
+The long sequence is what costs. Where it is long beside the catalogue, nothing of width d is made for all of
+its L events of all candidates: the inner products with all item embeddings are one matrix product, of which L
+numbers are looked up, and a weighted sum over L events is a weighted sum over items. Candidates that ask
+about one user at one moment, as in a request, may share profile and sequences: parts of a sample that have
+one row are everybody's.
 """
 
 from __future__ import annotations
@@ -254,8 +255,10 @@ class TargetAttention(nn.Module):
 class LongHistory(nn.Module):
     """p(y = 1 | user, candidate, profile, sequences) of LCN, Eq. 1, as a logit.
 
-    Departure, for all systems alike: beside every vector that was read stands its product with the
+    Departures, for all systems alike: beside every vector that was read stands its product with the
     candidate, number by number, as in the public code of DIN; a network learns little of likeness without.
+    The user's number has no embedding (LCN, Section 5.1.4, has one): a small log would be known by heart.
+    Contexts are the category and how long ago (ambiguity N8 names two more).
 
     interest : makes the module that reads the long sequence, from the embeddings. domains : 2 where the
     sample has a short sequence of the source domain beside that of the target.
