@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from workbench.errors import DataError
-from workbench.lab.long_samples import LongData, sides
+from workbench.lab.long_samples import LongData, sides, spread
 from workbench.lab.metrics import auc
 from workbench.methods.lcn import draw_pairs
 
@@ -90,8 +90,7 @@ def told_apart(table: Tensor, data: LongData, seed: int = 0, asked: int = 2000) 
     over pairs from the test impressions, .5 by chance (LCN, Section 1: latest clicks in both domains tell the
     same interests).
     """
-    part = data.parts["test"]
-    part = part[torch.linspace(0, len(part) - 1, min(asked, len(part))).long()]
+    part = spread(data.parts["test"], asked)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         pairs = draw_pairs(data.batch(part), asked)["cross"]

@@ -26,7 +26,7 @@ from workbench.errors import ConfigError, unknown
 from workbench.lab.alignment import Items, purity, silhouettes, told_apart
 from workbench.lab.experiments import variants_of
 from workbench.lab.lift import made
-from workbench.lab.long_samples import LongData, sides
+from workbench.lab.long_samples import LongData, sides, spread
 from workbench.lab.metrics import auc, gauc, log_loss
 from workbench.lab.store import Metrics, Trial
 from workbench.lab.training import Fit, asking, fit
@@ -296,8 +296,7 @@ def sharpness_of(model: LongHistory, data: LongData, asked: int = 1000) -> dict[
     mean over heads and so many test impressions with more than one event.
     """
     part = data.parts["test"]
-    part = part[data.events[part] > 1]
-    part = part[torch.linspace(0, len(part) - 1, min(asked, len(part))).long()]
+    part = spread(part[data.events[part] > 1], asked)
     found: dict[str, list[Tensor]] = {}
     with asking(model):
         for index in part.split(250) if len(part) else ():
@@ -315,10 +314,9 @@ def consistency_of(model: LongHistory, data: LongData, top: int, asked: int = 10
     part = part[data.events[part] > top]
     if not len(part):
         return np.nan
-    part = part[torch.linspace(0, len(part) - 1, min(asked, len(part))).long()]
     found = []
     with asking(model):
-        for index in part.split(250):
+        for index in spread(part, asked).split(250):
             sample = data.batch(index)
             query = model.life.items(sample.target[:, 0])
             scores = (

@@ -62,6 +62,11 @@ class Domain:
         return Behaviours(self.item[at] * there, context)
 
 
+def spread(part: Tensor, count: int) -> Tensor:
+    """So many of some impressions (n,), or all if there are fewer, evenly from the first to the last."""
+    return part[torch.linspace(0, len(part) - 1, min(count, len(part))).long()]
+
+
 def gap_code(seconds: Tensor) -> Tensor:
     """How long ago: 1 for less than a minute, then one more for each doubling, up to GAPS - 1."""
     return 1 + (1 + seconds.clamp(min=0) / 60).log2().long().clamp(max=GAPS - 2)
@@ -192,11 +197,10 @@ def _impressions(
         raise DataError(
             f"every row of {log.name} is a click", column="label", fix="Ask for negatives, for instance 4"
         )
-    whole = log.rows(rows)
+    everything, known = log.rows(rows), {"train": log.rows(parts["train"])}
     drawn = [
         draw_negatives(
-            log.rows(own) if part == "train" else whole, log.user[own], purpose=part, count=negatives,
-            seed=seed,
+            known.get(part, everything), log.user[own], purpose=part, count=negatives, seed=seed
         )
         for part, own in parts.items()
         if len(own)

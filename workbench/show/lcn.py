@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import ipywidgets as widgets
@@ -82,14 +83,13 @@ def pyramid_explorer(
     where unknown. names : item code -> what is written. The consistency is that of all asked impressions,
     over the ``top`` events which the last level ranks highest.
     """
-    longest = int(data.events[asked].max())
+    longest, everyone = int(data.events[asked].max()), data.batch(asked)
 
     def draw(model: str, candidate: int, k1: int, k2: int) -> tuple[Figure, str]:
         chosen, index = models[model], asked[candidate - 1 : candidate]
         with asking(chosen), _pools(chosen.interest, k1, k2) as look:
             sample = data.batch(index)
             logit, levels = chosen(sample, return_levels=True)
-            everyone = data.batch(asked)
             query = chosen.life.items(everyone.target[:, 0])
             scores = (f(chosen.life, query, everyone.long) for f in (look.searched, look.exact))
             agreed = float(consistency(*scores, top).nanmean())
@@ -112,16 +112,12 @@ def pyramid_explorer(
     return Explorer(draw, knobs, height=620, alt="Events that survive the three levels for one candidate")
 
 
-class _pools:
+@contextmanager
+def _pools(look: Pyramid, k1: int, k2: int) -> Iterator[Pyramid]:
     """A pyramid with other numbers of survivors, for as long as one looks."""
-
-    def __init__(self, look: Pyramid, k1: int, k2: int) -> None:
-        self.look, self.config = look, look.config
-        self.changed = replace(look.config, k1=max(k1, k2), k2=k2)
-
-    def __enter__(self) -> Pyramid:
-        self.look.config = self.changed
-        return self.look
-
-    def __exit__(self, *_: object) -> None:
-        self.look.config = self.config
+    own = look.config
+    look.config = replace(own, k1=max(k1, k2), k2=k2)
+    try:
+        yield look
+    finally:
+        look.config = own

@@ -201,10 +201,8 @@ def tried_alignments(points: pd.DataFrame, chance: float, small_print: str = "")
     return figure
 
 
-def with_and_without(
-    rows: pd.DataFrame, backbones: Sequence[str], metric: str = "AUC", small_print: str = ""
-) -> Figure:
-    """LCN, Table 2: every backbone without contrast, within the domains alone, and with all of CRP.
+def with_and_without(rows: pd.DataFrame, backbones: Sequence[str], small_print: str = "") -> Figure:
+    """LCN, Table 2, AUC: every backbone without contrast, within the domains alone, and with all of CRP.
 
     rows : columns dataset, backbone, contrast ("none", "within", "CRP"), printed (bool), value (mean over
     seeds). An arrow leads from none to CRP; rings are printed, dots are ours, a bar is "within".
@@ -223,14 +221,14 @@ def with_and_without(
             for y, backbone in enumerate(backbones):
                 _change(axes, y, here.loc[backbone])
             axes.set_title(dataset, fontsize=11)
-            axes.set_xlabel(f"{metric} (better →)", fontsize=9.5)
+            axes.set_xlabel("AUC (better →)", fontsize=9.5)
             axes.margins(x=0.1)
             axes.locator_params(axis="x", nbins=5)
             axes.spines["left"].set_visible(False)
             axes.tick_params(left=False)
         panels[0].set_yticks(range(len(backbones)), backbones)
         panels[0].set_ylim(len(backbones) - 0.5, -0.5)
-        style.headline(figure, _raised(rows, backbones), small_print)
+        style.headline(figure, _raised(rows), small_print)
     return figure
 
 
@@ -250,7 +248,7 @@ def _change(axes: Axes, y: int, contrasts: pd.DataFrame) -> None:
                   textcoords="offset points", ha="center", fontsize=9, color=style.TARGET)  # fmt: skip
 
 
-def _raised(rows: pd.DataFrame, backbones: Sequence[str]) -> str:
+def _raised(rows: pd.DataFrame) -> str:
     said = []
     for printed, where in ((True, "in the paper"), (False, "here")):
         part = rows[rows["printed"] == printed].pivot_table(

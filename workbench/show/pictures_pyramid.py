@@ -23,7 +23,7 @@ LEFT, RIGHT, TALL = 2.0, 10.7, 0.62
 
 
 def funnel(
-    levels: Sequence[Level], alike: np.ndarray, title: str, small_print: str, names: Sequence[str] = ()
+    levels: Sequence[Level], alike: np.ndarray, title: str, small_print: str, names: Sequence[str]
 ) -> Figure:
     """The levels of one candidate as strips, the widest on top; lines lead from an event to the next strip.
 
@@ -35,7 +35,7 @@ def funnel(
     strips = [_strip(level) for level in levels]
     widths = _widths([place.size for place, _ in strips])
     with style.theme():
-        height = 1.0 + 1.42 * len(strips) + (0.35 if len(names) else 0.0)
+        height = 1.35 + 1.42 * len(strips)
         figure = Figure(figsize=(RIGHT + 0.3, height))
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set(xlim=(0, RIGHT + 0.3), ylim=(0, height))
@@ -52,7 +52,7 @@ def funnel(
             text(axes, 0.15, y + 0.12, NAMES.get(level.name, level.name), ha="left", size=10.5)
             text(axes, 0.15, y - 0.12, share, ha="left", size=9, colour=style.MUTED)
             before = place, edges, y
-        if len(names) and before[0].size <= 12:
+        if before[0].size <= 12:
             place, edges, y = before
             for at, event in zip((edges[1:] + edges[:-1]) / 2, place, strict=True):
                 text(axes, at, y - TALL / 2 - 0.17, names[event], size=8.5)
@@ -61,7 +61,7 @@ def funnel(
 
 
 def _strip(level: Level) -> tuple[np.ndarray, np.ndarray]:
-    """Places in the order of time (K,), and their weights (h, K); what has no weight anywhere is padding."""
+    """Places in the order of time (K,), and their weights (h, K)."""
     weights = level.weights[0].detach().numpy()
     weights = weights.reshape(-1, weights.shape[-1])
     place = level.place[0].numpy()
