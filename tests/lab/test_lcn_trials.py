@@ -7,10 +7,9 @@ import torch
 from workbench.data.world import make_world
 from workbench.errors import ConfigError
 from workbench.lab import lcn_trials
-from workbench.lab.lcn_trials import EXPERIMENTS, consistency_of, item_kinds, measure, network, trials
+from workbench.lab.lcn_trials import EXPERIMENTS, item_kinds, measure, network, trials
 from workbench.lab.long_samples import LongData
 from workbench.methods.lcn import Pyramid
-from workbench.methods.long_history import consistency
 
 QUICK = {"users": 50, "epochs": 1, "batch": 512, "negatives": 64}
 
@@ -69,22 +68,6 @@ def test_kinds_are_topics_of_the_world() -> None:
     world = make_world("two_domain", 0, users=50)
     data = LongData.of(world.interactions, long=200)
     assert np.array_equal(item_kinds("world:two_domain", 0, (("users", 50),), data), world.items.topic)
-
-
-def test_consistency_is_the_mean_over_rows_with_enough_events() -> None:
-    trial = one("lcn_fig5", "TWIN")
-    data = LongData.of(make_world("two_domain", 0, users=50).interactions, short=20, long=200)
-    torch.manual_seed(0)
-    assert consistency_of(network(data, trial.config), data, 5) == 1.0
-    model = network(data, one("lcn_fig5", "LAP").config).eval()
-    index = data.parts["test"]
-    index = index[data.events[index] > 5]
-    sample = data.batch(index)
-    query = model.life.items(sample.target[:, 0])
-    with torch.no_grad():
-        scores = [f(model.life, query, sample.long) for f in (model.interest.searched, model.interest.exact)]
-    assert len(index) <= 1000
-    assert consistency_of(model, data, 5) == pytest.approx(consistency(*scores, 5).mean().item(), abs=1e-6)
 
 
 @pytest.mark.parametrize(

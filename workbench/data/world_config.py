@@ -1,4 +1,4 @@
-"""The parameters of the embedded world: five knobs, the rest, and four presets.
+"""The parameters of the embedded world: five knobs, the rest, and the presets.
 
 The world itself, with the story behind these numbers, is in :mod:`workbench.data.world`.
 """
@@ -179,6 +179,10 @@ PRESETS = {
         WorldConfig(
             **{"preset": "two_domain", "users": 800, "events": 40, "source_events": 300, **_TASTE},
             **{"taste_items": 500, "source_items": 800, "topics": 16, "interests": 3, "stay": 0.6},
+        ),
+        WorldConfig(
+            **{"preset": "two_domain_long", "users": 1000, "events": 60, "source_events": 2500, **_TASTE},
+            **{"taste_items": 500, "source_items": 1000, "topics": 32, "interests": 6, "stay": 0.6},
         ),
         WorldConfig(
             **{"preset": "tiny_two_domain", "users": 60, "events": 30, "source_events": 60, **_TASTE},

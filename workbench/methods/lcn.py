@@ -10,8 +10,9 @@ that was trained with it predicts exactly as one that was not. LAP (Section 4.2)
 
 Departures
 ----------
-* A weight is a softmax over the events that are there (ambiguity N6); ``weights="literal"`` is Eq. 8 and 10
-  as printed, divided by the number of events, else it grows with the length.
+* A weight of Eq. 8 and 10 is the score as printed, divided by the number of events that are there, else the
+  sum grows with the length; it may be negative. ``weights="softmax"`` is the other reading (ambiguity N6):
+  weights that add up to 1. Which events reach the next level is the same.
 * Keys and values of Eq. 9-11 are never made: (W^Q q)(W^K e) is ((W^K)^T W^Q q) e, and a weighted sum of
   W^V e is W^V of the weighted sum. The numbers are the same, K times fewer products.
 * Eq. 13's mean is over one vector (N7), so it is H itself; ``per_item`` is the other reading.
@@ -188,14 +189,14 @@ class PyramidConfig:
 
     k1, k2 : events that the median and the focused scope see; None leaves the level out (Table 3).
     heads : l of Eq. 12; integrate : all levels' vectors, or the last one's alone (Figure 5a).
-    weights : "softmax" or "literal", see the module; per_item : Eq. 13 over items (ambiguity N7).
+    weights : "literal" or "softmax", see the module; per_item : Eq. 13 over items (ambiguity N7).
     """
 
     k1: int | None = 200
     k2: int | None = 50
     heads: int = 4
     integrate: bool = True
-    weights: str = "softmax"
+    weights: str = "literal"
     per_item: bool = False
 
     def __post_init__(self) -> None:
@@ -203,8 +204,8 @@ class PyramidConfig:
             if getattr(self, name) is not None:
                 whole(name, getattr(self, name))
         whole("heads", self.heads)
-        if self.weights not in ("softmax", "literal"):
-            raise unknown("weights", self.weights, ("softmax", "literal"))
+        if self.weights not in ("literal", "softmax"):
+            raise unknown("weights", self.weights, ("literal", "softmax"))
         if self.k1 is not None and self.k2 is not None and self.k2 > self.k1:
             raise ConfigError(f"the focused scope sees some of the {self.k1} events, not {self.k2}")
 

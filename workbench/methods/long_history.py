@@ -144,7 +144,7 @@ class Level(NamedTuple):
     """One attention level over a long sequence.
 
     place : (B, K) places in the sequence, best first where a search chose them, else 0 .. L-1; weights :
-    (B, K), or (B, h, K) with heads, zero where nothing is.
+    (B, K), or (B, h, K) with heads, zero where nothing is; below zero where a reading allows it.
     """
 
     name: str

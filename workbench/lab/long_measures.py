@@ -1,0 +1,86 @@
+"""What is measured of a model with a long history: its clicks, and what the levels of its look do.
+
+Levels are asked about test impressions, evenly spread over time. ``data`` is a
+:class:`workbench.lab.long_samples.LongData` throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workbench.lab.long_samples import LongData, spread
+from workbench.lab.metrics import auc, gauc, log_loss
+from workbench.lab.training import asking
+from workbench.methods.long_history import LongHistory, LongSample, consistency
+
+ASKED = 1000  # test impressions that levels are asked about
+
+
+def clicks(model: LongHistory, data: LongData, part: Tensor) -> dict[str, float]:
+    """AUC, GAUC (by user, LCN Section 5.1.3) and LogLoss of some impressions (n,)."""
+    order = part[data.events[part].argsort(stable=True)]
+    with asking(model):
+        logits = torch.cat([model(data.batch(index)).double() for index in order.split(1024)])
+    label, p, user = data.label[order].numpy(), logits.sigmoid().numpy(), data.user[order].numpy()
+    return {"AUC": auc(label, p), "GAUC": gauc(label, p, user).value, "LogLoss": log_loss(label, p)}
+
+
+def sharpness_of(model: LongHistory, data: LongData) -> dict[str, float]:
+    """Of each level: the largest weight as a multiple of the mean, both without their sign; 1 where attention
+    prefers nobody. Mean over heads and test impressions with more than one event.
+    """
+    found: dict[str, list[Tensor]] = {}
+    for sample in _asked(data, 1):
+        with asking(model):
+            levels = model(sample, return_levels=True)[1]
+        for level in levels:
+            weights = (level.weights if level.weights.dim() == 3 else level.weights.unsqueeze(1)).abs()
+            mean = weights.sum(-1) / (weights > 0).sum(-1).clamp(min=1)
+            most = weights.amax(-1) / mean.clamp(min=1e-12)
+            found.setdefault(level.name, []).append(most.mean(1))
+    return {f"sharpness {name}": float(torch.cat(values).mean()) for name, values in found.items()}
+
+
+def alike_of(model: LongHistory, data: LongData, kinds: np.ndarray) -> dict[str, float]:
+    """Of each level: the share of its events that are of the candidate's kind, and "alike all" of all events.
+
+    kinds : (V,) of items, -1 where unknown. Mean over test impressions with more than one event whose
+    candidate has a kind; nothing where there is none.
+    """
+    kind, found = torch.from_numpy(np.asarray(kinds)), {}
+    for sample in _asked(data, 1):
+        known = kind[sample.target[:, 0]] >= 0
+        same = (kind[sample.long.item] == kind[sample.target[:, :1]]) & sample.long.there
+        with asking(model):
+            levels = model(sample, return_levels=True)[1]
+        whole = torch.arange(same.shape[1]).expand_as(same)
+        for name, place in [("all", whole), *((level.name, level.place) for level in levels)]:
+            there = sample.long.there.gather(1, place)
+            share = same.gather(1, place).sum(1) / there.sum(1).clamp(min=1)
+            found.setdefault(name, []).append(share[known])
+    shares = {name: torch.cat(values) for name, values in found.items()}
+    return {f"alike {name}": float(share.mean()) for name, share in shares.items() if len(share)}
+
+
+def consistency_of(model: LongHistory, data: LongData, top: int) -> float:
+    """LCN, Section 5.2.2, over test impressions with more than ``top`` events; NaN if there is none."""
+    found = []
+    for sample in _asked(data, top):
+        with asking(model):
+            query = model.life.items(sample.target[:, 0])
+            look = model.interest
+            scores = (f(model.life, query, sample.long) for f in (look.searched, look.exact))
+            found.append(consistency(*scores, top))
+    return float(torch.cat(found).mean()) if found else np.nan
+
+
+def _asked(data: LongData, events: int) -> Iterator[LongSample]:
+    """Batches of test impressions with more than so many events."""
+    part = data.parts["test"]
+    part = part[data.events[part] > events]
+    if len(part):
+        yield from map(data.batch, spread(part, ASKED).split(250))
