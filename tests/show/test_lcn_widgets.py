@@ -49,7 +49,7 @@ def test_the_pyramid_keeps_as_many_events_as_asked_and_its_config_is_as_before(d
     model = made(lambda: LongHistory(data.sizes, lambda life: Pyramid(life, config), width=8), 0)
     asked = data.parts["test"][data.events[data.parts["test"]] > 20][:6]
     names = [f"topic {topic}" for topic in WORLD.items.topic]
-    page = pyramid_explorer({"LCN": model}, data, asked, WORLD.items.topic, names, 5, "tiny")
+    page = pyramid_explorer({"LCN": model}, data, asked, WORLD.items.topic, names, 5, "tiny", 20, 5)
     assert model.interest.config is config
     first, told = page.picture, page._numbers.value
     for knob, value in (("k1", 4), ("k2", 2), ("candidate", 3)):
@@ -68,5 +68,5 @@ def test_a_picture_that_fails_leaves_the_model_as_it_was(data: LongData, monkeyp
     asked = data.parts["test"][:2]
     monkeypatch.setattr(LongHistory, "forward", lambda *_, **__: torch.zeros(1) / "nothing")
     with pytest.raises(TypeError):
-        pyramid_explorer({"LCN": model}, data, asked, WORLD.items.topic, WORLD.items.topic, 5, "tiny")
+        pyramid_explorer({"LCN": model}, data, asked, WORLD.items.topic, WORLD.items.topic, 5, "tiny", 20, 5)
     assert model.interest.config is config

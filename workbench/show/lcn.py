@@ -76,12 +76,14 @@ def pyramid_explorer(
     names: Sequence[str],
     top: int,
     small_print: str,
+    k1: int,
+    k2: int,
 ) -> Explorer:
     """Which events survive the levels of a pyramid, for any candidate, K1 and K2, in trained models.
 
     asked : (n,) impressions to choose from, all with more than ``top`` events. kinds : (V,) of items, -1
     where unknown. names : item code -> what is written. The consistency is that of all asked impressions,
-    over the ``top`` events which the last level ranks highest.
+    over the ``top`` events which the last level ranks highest. k1, k2 : at first.
     """
     longest, everyone = int(data.events[asked].max()), data.batch(asked)
 
@@ -106,8 +108,8 @@ def pyramid_explorer(
     knobs = {
         "model": choice("model", list(models), next(iter(models))),
         "candidate": slider("candidate", 1, 1, len(asked)),
-        "k1": slider("K1", min(20, longest), 2, longest),
-        "k2": slider("K2", 5, 1, min(50, longest)),
+        "k1": slider("K1", min(k1, longest), 2, longest),
+        "k2": slider("K2", min(k2, longest), 1, min(2 * k2, longest)),
     }
     return Explorer(draw, knobs, height=620, alt="Events that survive the three levels for one candidate")
 

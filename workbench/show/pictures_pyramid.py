@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from workbench.methods.long_history import Level
 from workbench.show import style
-from workbench.show.drawing import text, tint
+from workbench.show.drawing import text
 
 NAMES = {
     "complete": "complete scope", "median": "median scope", "focused": "focused scope",
@@ -29,8 +30,8 @@ def funnel(
 
     levels : of one row, weights (1, K) or (1, h, K). alike : (L,) bool, events of the candidate's kind, in
     green. names : (L,) what is written on the events of the last strip. A cell of half depth has the average
-    weight of its strip, a full one twice as much or more; heads lie under each other. Events stand in the
-    order of time.
+    weight of its strip (without sign), a full one twice as much or more; one below zero is pale. Heads lie
+    under each other, events stand in the order of time.
     """
     strips = [_strip(level) for level in levels]
     widths = _widths([place.size for place, _ in strips])
@@ -38,7 +39,6 @@ def funnel(
         height = 1.35 + 1.42 * len(strips)
         figure = Figure(figsize=(RIGHT + 0.3, height))
         axes = figure.add_axes((0, 0, 1, 1))
-        axes.set(xlim=(0, RIGHT + 0.3), ylim=(0, height))
         axes.axis("off")
         before = None
         for line, (level, (place, weights)) in enumerate(zip(levels, strips, strict=True)):
@@ -55,7 +55,9 @@ def funnel(
         if before[0].size <= 12:
             place, edges, y = before
             for at, event in zip((edges[1:] + edges[:-1]) / 2, place, strict=True):
-                text(axes, at, y - TALL / 2 - 0.17, names[event], size=8.5)
+                axes.text(at + 0.06, y - TALL / 2 - 0.06, names[event], size=8.5, rotation=30, ha="right",
+                          va="top", rotation_mode="anchor")  # fmt: skip
+        axes.set(xlim=(0, RIGHT + 0.3), ylim=(0, height))  # pictures of strips have moved them
         style.headline(figure, title, small_print)
     return figure
 
@@ -76,13 +78,12 @@ def _widths(counts: Sequence[int]) -> list[float]:
 
 
 def _cells(axes: Axes, edges: np.ndarray, y: float, weights: np.ndarray, alike: np.ndarray) -> None:
-    dark = (weights * weights.shape[1] / 2).clip(0, 1)
-    tall = TALL / len(weights)
-    for head, row in enumerate(dark):
-        bottom = y + TALL / 2 - (head + 1) * tall
-        for left, right, depth, same in zip(edges[:-1], edges[1:], row, alike, strict=True):
-            colour = tint(style.SOURCE_DOMAIN if same else style.MUTED, 0.06 + 0.94 * float(depth))
-            axes.add_artist(Rectangle((left, bottom), right - left, tall, fc=colour, ec="none", zorder=3))
+    """One picture for all cells of a strip: a rectangle for each of thousands would take seconds."""
+    dark = (weights / (2 * np.abs(weights).mean(1, keepdims=True)).clip(1e-12)).clip(0, 1)
+    hues = np.array([to_rgb(style.SOURCE_DOMAIN if same else style.MUTED) for same in alike])
+    shade = 1 - (0.06 + 0.94 * dark[..., None]) * (1 - hues)  # from white to the hue
+    box = (edges[0], edges[-1], y - TALL / 2, y + TALL / 2)
+    axes.imshow(shade, extent=box, aspect="auto", interpolation="nearest", zorder=3)
     frame = (edges[0], y - TALL / 2), edges[-1] - edges[0], TALL
     axes.add_artist(Rectangle(*frame, fc="none", ec=style.MUTED, lw=0.9, zorder=4))
 
