@@ -122,3 +122,32 @@ def test_lesson_05_measures_the_gap_and_trains_both_models(tmp_path, monkeypatch
     about = json.loads((figures / "attention_change__world-small.json").read_text())
     assert about["seed"] == SEED
     assert about["configuration"]["variant"] == "paper"
+
+
+def test_lesson_06_brings_two_domains_together(tmp_path, monkeypatch):
+    figures = run("06_lcn_align", tmp_path, monkeypatch)  # its cells check the loss by hand and the rotation
+    found = pd.read_csv(figures / "lcn_before_and_after__world-two-domain.csv").set_index("model")
+    across = found["purity across"]
+    assert across["all of CRP"] > 0.6
+    assert across[["clicks alone", "contrast within"]].between(0.03, 0.14).all()  # chance is 1 in 16
+    assert (found.loc[["contrast within", "all of CRP"], "purity source"] > 0.8).all()
+    assert found["pairs told apart"]["all of CRP"] > 0.57
+    assert found["AUC validation"]["clicks alone"] < found["AUC validation"]["contrast within"]
+    kept = pd.read_csv(figures / "lcn_crp_in_other_systems__world-two-domain.csv")
+    auc = kept.pivot(index="backbone", columns="contrast", values="value")
+    assert set(auc.index) == {"SIM soft", "ETA", "SDIM", "TWIN"}
+    assert ((auc["none"] < auc["within"]) & (auc["within"] < auc["CRP"])).all()
+
+
+def test_lesson_07_looks_through_a_thousand_events(tmp_path, monkeypatch):
+    figures = run("07_lcn_pyramid", tmp_path, monkeypatch)  # its cells check levels, gradients and the sign
+    seen = pd.read_csv(figures / "lcn_kept_by_search__world-two-domain-long.csv")
+    assert seen["found"].max() == 50 < seen["all"].max()
+    gains = pd.read_csv(figures / "lcn_gain_by_overlap__world-two-domain.csv").set_index(["step", "overlap"])
+    assert gains.loc[("across", 1.0), "low"] > 0
+    assert gains.loc[("across", 0.0), "low"] < 0.005
+    assert gains.loc[("within", 0.0), "low"] > 0, (
+        "what contrast within adds does not hang on the other domain"
+    )
+    about = json.loads((figures / "lcn_do_levels_agree__world-two-domain-long.json").read_text())
+    assert about["configuration"]["k1"] == 200

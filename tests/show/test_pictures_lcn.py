@@ -8,7 +8,6 @@ import pytest
 import torch
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
-from matplotlib.patches import Rectangle
 from pages import collisions, said
 
 from workbench.lab.alignment import Items
@@ -24,6 +23,7 @@ from workbench.show.pictures_alignment import (
     with_and_without,
 )
 from workbench.show.pictures_pyramid import consistencies, funnel
+from workbench.show.pictures_two_domains import gain_by_overlap, kept_by_search
 
 RNG = np.random.default_rng(0)
 KIND, DOMAIN = np.repeat([0, 1, 2], 40), np.tile([0, 1], 60)
@@ -115,12 +115,56 @@ def test_the_funnel_stands_in_the_order_of_time_and_its_lines_lead_to_the_surviv
     assert shares == ["6 events, 33% alike", "3 events, 67% alike", "2 events, 100% alike"]
     lines = [found for found in figure.axes[0].collections if isinstance(found, LineCollection)]
     assert [len(found.get_segments()) for found in lines] == [3, 2]
-    cells = [p for p in figure.axes[0].findobj(Rectangle) if p.get_zorder() == 3]
-    assert len(cells) == 6 + 3 + 2 * 2
-    white, full = (1.0, 1.0, 1.0), to_rgb(style.SOURCE_DOMAIN)
-    depth = [np.mean(np.subtract(white, cell.get_facecolor()[:3]) / np.subtract(white, full))
-             for cell in cells[-4:]]  # fmt: skip
-    assert depth == pytest.approx([1.0, 0.06, 0.53, 0.53], abs=0.01)  # twice the average, none, the average
+    strips = [np.asarray(image.get_array()) for image in figure.axes[0].images]
+    assert [strip.shape for strip in strips] == [(1, 6, 3), (1, 3, 3), (2, 2, 3)]
+    full = np.subtract(1.0, to_rgb(style.SOURCE_DOMAIN))
+    depth = ((1 - strips[2]) / full).mean(-1)
+    assert depth.ravel() == pytest.approx([1.0, 0.06, 0.53, 0.53], abs=0.01)  # twice the mean, none, the mean
+    assert collisions(figure) == []
+
+
+def test_a_weight_below_zero_is_pale_and_sizes_are_compared_without_sign():
+    level = Level("complete", torch.arange(4)[None], torch.tensor([[0.3, -0.3, 0.1, -0.1]]))
+    figure = funnel([level], np.ones(4, bool), "Title", "note", ["a", "b", "c", "d"])
+    full = np.subtract(1.0, to_rgb(style.SOURCE_DOMAIN))
+    depth = ((1 - np.asarray(figure.axes[0].images[0].get_array())) / full).mean(-1)
+    assert depth.ravel() == pytest.approx([0.06 + 0.94 * 0.75, 0.06, 0.06 + 0.94 * 0.25, 0.06], abs=0.01)
+
+
+def gains(*rows):
+    return pd.DataFrame(rows, columns=["overlap", "step", "gain", "low", "high"])
+
+
+WITHIN = [(0.0, "within", 0.05, 0.03, 0.07), (1.0, "within", 0.05, 0.03, 0.07)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "title"),
+    [
+        ([(0.0, "across", 0, -0.01, 0.01), (1.0, "across", 0.03, 0.02, 0.04)], "adds only where"),
+        ([(0.0, "across", -0.02, -0.03, -0.01), (1.0, "across", 0.03, 0.02, 0.04)], "and harms where not"),
+        ([(0.0, "across", 0.02, 0.01, 0.03), (1.0, "across", 0.03, 0.02, 0.04)], "adds even where nothing"),
+        ([(0.0, "across", 0, -0.01, 0.01), (1.0, "across", 0.03, -0.02, 0.08)], "cannot be told"),
+        ([(1.0, "across", 0.03, 0.02, 0.04)], "adds 0.030"),
+    ],
+)
+def test_what_the_other_domain_is_worth_is_said_from_the_intervals(rows, title):
+    words = {"within": "contrast within", "across": "the cross-domain loss"}
+    figure = gain_by_overlap(gains(*WITHIN, *rows), words, "note")
+    assert title in figure.get_suptitle()
+    assert {"contrast within", "the cross-domain loss"} <= set(said(figure))
+    assert collisions(figure) == []
+
+
+def test_what_a_search_keeps_stops_at_its_number():
+    there, clicked = np.array([0, 3, 60, 300]), np.array([0, 1, 1, 0])
+    figure = kept_by_search(there, np.minimum(there, 50), clicked, 50, "note")
+    assert figure.get_suptitle().startswith(
+        "50% of candidates have more events of their kind than a search for 50"
+    )
+    points = [found.get_offsets() for found in figure.axes[0].collections]
+    assert [len(found) for found in points] == [2, 2]
+    assert np.abs(np.concatenate(points)[:, 1] - [0, 50, 3, 50]).max() <= 0.3
     assert collisions(figure) == []
 
 

@@ -42,7 +42,7 @@ def alignment_trainer(
 
     def draw(weight: float, tau: float, negatives: int) -> tuple[Figure, str]:
         drawn = cosines[:negatives]
-        told = f"{len(drawn):,} negative pairs for a batch; the loss has a share of <b>{weight:g}</b>"
+        told = f"{len(drawn):,} negative pairs for a batch, the loss weighed by <b>{weight:g}</b>"
         return push_of_negatives(drawn, tau, "cosines in the model above, trained with CRP"), told
 
     def picture(results: Results) -> tuple[Figure, str]:

@@ -55,8 +55,9 @@ def _worth(gains: pd.DataFrame) -> str:
         return f"The cross-domain loss adds {most['gain']:.3f} to contrast within the domains"
     if none["low"] > 0:
         return "The cross-domain loss adds even where nothing is shared"
-    harm = "harms" if none["high"] < 0 else "does nothing"
-    return f"The cross-domain loss adds where interests are shared, and {harm} where not"
+    if none["high"] < 0:
+        return "The cross-domain loss adds where interests are shared, and harms where not"
+    return "The cross-domain loss adds only where interests are shared"
 
 
 def kept_by_search(there: np.ndarray, kept: np.ndarray, clicked: np.ndarray, k: int, small: str) -> Figure:

@@ -1,0 +1,51 @@
+"""Lesson 07 in a real browser: another K1, K2, candidate and model, and the funnel that they make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from in_jupyterlab import (
+    MINUTE,
+    NUMBERS,
+    answer_to,
+    bring_up,
+    changed,
+    complaints,
+    knob,
+    open_and_run,
+    type_into,
+)
+
+ARTIFACTS = Path(__file__).parent.parent.parent / "build" / "browser"
+
+
+@pytest.fixture
+def lesson(jupyterlab, page, tmp_path):
+    """Lesson 07 on the tiny world, opened and run."""
+    tiny = {"dataset = None": 'dataset = "world:tiny_two_domain"'}
+    changed(tmp_path / "notebooks" / "07_lcn_pyramid.ipynb", tiny)
+    return open_and_run(
+        page, jupyterlab, "07_lcn_pyramid", "LCN: the attention pyramid", "with strangers for", minutes=10
+    )
+
+
+def test_the_funnel_follows_the_knobs(lesson):
+    page = lesson
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    bring_up(page.locator(NUMBERS).first)
+    before = page.locator(NUMBERS).first.text_content()
+    assert "consistency over" in before
+    numbers, _ = answer_to(page, lambda: type_into(page, "K1", 12))
+    assert numbers != before
+    answer_to(page, lambda: type_into(page, "K2", 2))
+    answer_to(page, lambda: type_into(page, "candidate", 4))
+    page.screenshot(path=ARTIFACTS / "lesson07_funnel.png")
+
+    def other_model():
+        knob(page, "model").locator("select").select_option("without CRP")
+
+    answer_to(page, other_model)
+    page.locator(NUMBERS).first.wait_for(timeout=MINUTE)
+    page.screenshot(path=ARTIFACTS / "lesson07_without_crp.png")
+    assert complaints(page) == 0
