@@ -296,3 +296,22 @@ def test_domains_hold_their_own_items_and_share_users():
     assert set(data.user[target]) == set(data.user[~target]) == set(range(1, 101))
     assert data.value("domain", 2) == "source"
     assert "domain" not in make_world("tiny").interactions.fields
+
+
+def test_the_long_world_of_two_domains_has_a_thousand_source_clicks_a_user_and_many_of_each_interest():
+    """LCN leaves something out: more clicks than the median scope sees, and of one interest more
+    than the focused scope does (K1 = 200, K2 = 50)."""
+    world = make_world("two_domain_long", 0, users=60)
+    log = world.interactions
+    source = (log.label == 1) & (
+        log.codes(("domain",))[:, 0] == log.vocabularies["domain"].tolist().index("source")
+    )
+    clicks = np.bincount(log.user[source], minlength=61)[1:]
+    assert 800 < np.median(clicks) < 1600
+    topic = world.items.topic[log.item[source]]
+    counts = np.zeros((61, topic.max() + 1), int)
+    np.add.at(counts, (log.user[source], topic), 1)
+    sixth = np.sort(counts[1:], axis=1)[:, -6]  # a user has six interests
+    seventh = np.sort(counts[1:], axis=1)[:, -7]
+    assert np.median(sixth) > 50
+    assert np.median(seventh) < 20
