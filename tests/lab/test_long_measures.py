@@ -6,7 +6,7 @@ import torch
 
 from workbench.data.world import make_world
 from workbench.lab import lcn_trials
-from workbench.lab.long_measures import alike_of, clicks, consistency_of, sharpness_of
+from workbench.lab.long_measures import alike_of, clicks, consistency_of, met_before, sharpness_of
 from workbench.lab.long_samples import LongData
 from workbench.methods.long_history import consistency
 
@@ -86,3 +86,11 @@ def test_a_search_by_topic_finds_its_like() -> None:
 def test_clicks_are_scored_in_any_order() -> None:
     some, part = model(), DATA.parts["test"]
     assert clicks(some, DATA, part) == pytest.approx(clicks(some, DATA, part.flip(0)))
+
+
+def test_items_met_before_were_clicked_in_training() -> None:
+    train = DATA.parts["train"]
+    clicked = {int(DATA.target[i, 0]) for i in train if DATA.label[i]}
+    met = met_before(DATA)
+    assert 0 < len(met) < len(DATA.parts["test"])
+    assert {int(i) for i in DATA.parts["test"] if int(DATA.target[i, 0]) in clicked} == set(met.tolist())

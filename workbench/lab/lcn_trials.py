@@ -26,7 +26,7 @@ from workbench.errors import ConfigError, unknown
 from workbench.lab.alignment import Items, purity, silhouettes, told_apart
 from workbench.lab.experiments import variants_of
 from workbench.lab.lift import made
-from workbench.lab.long_measures import alike_of, clicks, consistency_of, sharpness_of
+from workbench.lab.long_measures import alike_of, clicks, consistency_of, met_before, sharpness_of
 from workbench.lab.long_samples import LongData, sides
 from workbench.lab.store import Metrics, Trial
 from workbench.lab.training import Fit, fit
@@ -216,7 +216,9 @@ def _alone(log: Interactions) -> Interactions:
 
 
 def measure(trial: Trial) -> Metrics:
-    """AUC, GAUC and LogLoss of the test impressions, consistency, purity, and how the training went."""
+    """AUC, GAUC and LogLoss of the test impressions (and AUC of those whose item was clicked in training),
+    what the levels do, how the items lie, and how the training went.
+    """
     config = trial.config
     knobs = tuple((name, config[name]) for name in DATA if name in config)
     data = _data(
@@ -225,6 +227,7 @@ def measure(trial: Trial) -> Metrics:
     model = made(lambda: network(data, config), trial.seed)
     fitted = train(model, data, config, trial.seed)
     found = clicks(model, data, data.parts["test"])
+    found["AUC met before"] = clicks(model, data, met_before(data))["AUC"]
     found |= sharpness_of(model, data)
     agreed = consistency_of(model, data, shrunk(TOP, config))
     if not np.isnan(agreed):

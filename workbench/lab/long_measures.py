@@ -29,6 +29,15 @@ def clicks(model: LongHistory, data: LongData, part: Tensor) -> dict[str, float]
     return {"AUC": auc(label, p), "GAUC": gauc(label, p, user).value, "LogLoss": log_loss(label, p)}
 
 
+def met_before(data: LongData) -> Tensor:
+    """(n,) the test impressions whose candidate was clicked in the training part: the others have an item that
+    no model could learn about.
+    """
+    train, test = data.parts["train"], data.parts["test"]
+    clicked = data.target[train, 0][data.label[train] == 1]
+    return test[torch.isin(data.target[test, 0], clicked)]
+
+
 def sharpness_of(model: LongHistory, data: LongData) -> dict[str, float]:
     """Of each level: the largest weight as a multiple of the mean, both without their sign; 1 where attention
     prefers nobody. Mean over heads and test impressions with more than one event.
