@@ -30,8 +30,9 @@ def clicks(model: LongHistory, data: LongData, part: Tensor) -> dict[str, float]
 
 
 def met_before(data: LongData) -> Tensor:
-    """(n,) the test impressions whose candidate was clicked in the training part: the others have an item that
-    no model could learn about.
+    """(n,) the test impressions whose candidate was clicked in the training part.
+
+    Where any other item lies no model could learn.
     """
     train, test = data.parts["train"], data.parts["test"]
     clicked = data.target[train, 0][data.label[train] == 1]
