@@ -23,7 +23,7 @@ from workbench.show.pictures_alignment import (
     with_and_without,
 )
 from workbench.show.pictures_pyramid import consistencies, funnel
-from workbench.show.pictures_two_domains import gain_by_overlap, kept_by_search
+from workbench.show.pictures_two_domains import found_alike, gain_by_overlap, kept_by_search
 
 RNG = np.random.default_rng(0)
 KIND, DOMAIN = np.repeat([0, 1, 2], 40), np.tile([0, 1], 60)
@@ -165,6 +165,17 @@ def test_what_a_search_keeps_stops_at_its_number():
     points = [found.get_offsets() for found in figure.axes[0].collections]
     assert [len(found) for found in points] == [2, 2]
     assert np.abs(np.concatenate(points)[:, 1] - [0, 50, 3, 50]).max() <= 0.3
+    assert collisions(figure) == []
+
+
+def test_who_reads_the_right_events_is_told_in_order():
+    values = {"SIM": [0.3, 0.34], "LAP": [0.6, 0.62], "ETA": [0.5, 0.48]}
+    rows = pd.DataFrame([(m, seed, v) for m, vs in values.items() for seed, v in enumerate(vs)],
+                        columns=["method", "seed", "value"])  # fmt: skip
+    figure = found_alike(rows, 0.11, 0.7, "note")
+    assert figure.get_suptitle() == "LAP reads the most events of the candidate's kind, then ETA"
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["LAP", "ETA", "SIM"]
+    assert {"61%", "49%", "32%", "of all events", "at most"} <= set(said(figure))
     assert collisions(figure) == []
 
 

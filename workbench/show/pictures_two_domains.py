@@ -89,3 +89,35 @@ def kept_by_search(there: np.ndarray, kept: np.ndarray, clicked: np.ndarray, k: 
         title = f"{more:.0%} of candidates have more events of their kind than a search for {k} returns"
         style.headline(figure, title, small)
     return figure
+
+
+def found_alike(rows: pd.DataFrame, everywhere: float, most: float, small_print: str = "") -> Figure:
+    """Whom the last look reads: the share of its events that are of the candidate's kind, by method.
+
+    rows : columns method, seed, value; everywhere : that share of all events; most : what a search that makes
+    no mistake would reach.
+    """
+    means = rows.groupby("method", sort=False)["value"].mean().sort_values(ascending=False)
+    with style.theme():
+        figure = Figure(figsize=(9, 1.55 + 0.42 * len(means)))
+        height = figure.get_figheight()
+        axes = figure.add_axes((0.19, 0.6 / height, 0.76, 1 - 1.75 / height))
+        for y, (name, mean) in enumerate(means.items()):
+            colour = style.TARGET if name == "LAP" else style.INK
+            values = rows.loc[rows["method"] == name, "value"]
+            axes.hlines(y, 0, mean, color=colour, lw=7, alpha=0.25)
+            axes.plot(values, [y] * len(values), "o", ms=5, color=colour, alpha=0.6)
+            axes.annotate(f"{mean:.0%}", (values.max(), y), (8, 0), textcoords="offset points", va="center",
+                          fontsize=10, color=colour)  # fmt: skip
+        for x, words in ((everywhere, "of all events"), (most, "at most")):
+            axes.axvline(x, color=style.MUTED, ls=":", lw=1.2, zorder=0)
+            axes.annotate(words, (x, 1), (0, 3), xycoords=("data", "axes fraction"), ha="center",
+                          textcoords="offset points", fontsize=9.5, color=style.MUTED)  # fmt: skip
+        axes.set_yticks(range(len(means)), means.index)
+        axes.set(xlim=(0, 1), ylim=(len(means) - 0.4, -0.6), xlabel="of the candidate's kind")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        first, second = means.index[:2]
+        style.headline(
+            figure, f"{first} reads the most events of the candidate's kind, then {second}", small_print
+        )
+    return figure
