@@ -187,7 +187,7 @@ def test_who_reads_the_right_events_is_told_in_order():
 def test_who_is_more_consistent_is_said(lap, words):
     methods = pd.DataFrame({"method": ["SIM", "ETA", "LAP"], "seed": 0, "value": [0.2, 0.5, lap]})
     pools = pd.DataFrame({"k1": [5, 20, 50], "seed": 0, "value": [0.1, 0.2, 0.3]})
-    figure = consistencies(methods, pools, 50, "note")
+    figure = consistencies(methods, pools, 200, 10, "note")
     assert figure.get_suptitle() == f"{words}; with K1 it grows"
     assert collisions(figure) == []
 

@@ -16,7 +16,7 @@ INPUTS = (  # what, symbol, height, colour
     ("candidate", "$e^v$", 4.05, style.TARGET),
     ("latest clicks, target domain", "HT", 3.25, style.TARGET_DOMAIN),
     ("latest clicks, source domain", "HS", 2.45, style.SOURCE_DOMAIN),
-    ("lifelong sequence, source domain", "HLS", 1.45, style.SOURCE_DOMAIN),
+    ("lifelong sequence, source domain", "LHS", 1.45, style.SOURCE_DOMAIN),
 )
 LEVELS = (  # name, who is seen, width, height, how
     ("complete scope", "all L events", 3.3, 1.45, "inner product"),

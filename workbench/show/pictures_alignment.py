@@ -279,11 +279,12 @@ def sequence_lengths(lengths: Mapping[str, np.ndarray], small_print: str = "") -
             axes.axvline(middles[name], color=colours[name], ls=":")
             left = middles[name] == max(middles.values())
             axes.annotate(
-                f"{name}: median {middles[name]:g}", (middles[name], 1), (-5 if left else 5, -2), va="top",
-                ha="right" if left else "left", xycoords=("data", "axes fraction"),
+                f"{name}: median {middles[name]:g}", (middles[name], 1), (-5, -17) if left else (5, -2),
+                va="top", ha="right" if left else "left", xycoords=("data", "axes fraction"),
                 textcoords="offset points", fontsize=10,
             )  # fmt: skip
         axes.set(xscale="log", xlabel="events of a user", ylabel="share of users")
+        axes.set_ylim(0, 1.25 * axes.get_ylim()[1])  # room for the medians
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         times = middles["source"] / max(middles["target"], 1)
         title = f"A median user has {times:.1f} times as many events in the source domain"

@@ -103,11 +103,14 @@ def _lines(axes: Axes, before: tuple, after: tuple, alike: np.ndarray) -> None:
     axes.add_collection(LineCollection(ends, colors=colours, lw=0.8, alpha=0.55, zorder=1), autolim=False)
 
 
-def consistencies(methods: pd.DataFrame, pools: pd.DataFrame, quarter: float, small_print: str) -> Figure:
+def consistencies(
+    methods: pd.DataFrame, pools: pd.DataFrame, length: int, top: int, small_print: str
+) -> Figure:
     """LCN, Figure 5: of what the last level ranks highest, the share that the search before it ranks as high.
 
-    methods : columns method, seed, value; pools : columns k1, seed, value. quarter : the paper says that
-    nothing is gained beyond a quarter of the sequence.
+    methods : columns method, seed, value; pools : columns k1, seed, value. length : of a sequence, beyond a
+    quarter of which the paper sees nothing gained; top : events that are asked for, so that a search which
+    draws has top / length.
     """
     with style.theme():
         figure = Figure(figsize=(11, 4.6))
@@ -124,19 +127,23 @@ def consistencies(methods: pd.DataFrame, pools: pd.DataFrame, quarter: float, sm
                           va="center", fontsize=10, color=colour)  # fmt: skip
         left.set_yticks(range(len(names)), names)
         left.set(xlim=(0, 1.15), ylim=(len(names) - 0.5, -0.5), xlabel="consistency")
-        left.set_title("(a) methods", fontsize=11.5)
+        left.set_title("(a) methods", fontsize=11.5, pad=18)
         mean = pools.groupby("k1")["value"].mean()
         right.plot(mean.index, mean, "-", color=style.TARGET)
         right.plot(pools["k1"], pools["value"], "o", ms=5, color=style.TARGET, alpha=0.6)
-        right.axvline(quarter, color=style.MUTED, ls=":", lw=1.2)
+        right.axvline(length / 4, color=style.MUTED, ls=":", lw=1.2)
         right.annotate(
-            "a quarter of the sequence", (quarter, 0.03), (-5, 0), xycoords=("data", "axes fraction"),
-            textcoords="offset points", ha="right", fontsize=9.5, color=style.MUTED,
+            "a quarter of the sequence", (length / 4, 0.95), (-5, 0), xycoords=("data", "axes fraction"),
+            textcoords="offset points", ha="right", va="top", fontsize=9.5, color=style.MUTED,
         )  # fmt: skip
+        left.axvline(top / length, color=style.MUTED, ls=":", lw=1.2, zorder=0)
+        left.annotate("drawn", (top / length, 1), (0, 1), xycoords=("data", "axes fraction"), ha="center",
+                      textcoords="offset points", fontsize=9.5, color=style.MUTED)  # fmt: skip
+        right.axhline(top / length, color=style.MUTED, ls=":", lw=1.2, zorder=0)
         right.set(xscale="log", ylim=(0, 1.02), xlabel="K1", ylabel="consistency of LAP")
         right.set_xticks(mean.index, [f"{k:g}" for k in mean.index])
         right.set_xticks([], minor=True)
-        right.set_title("(b) events that reach the median scope", fontsize=11.5)
+        right.set_title("(b) events that reach the median scope", fontsize=11.5, pad=18)
         style.headline(figure, _in_words(methods, mean), small_print)
     return figure
 
