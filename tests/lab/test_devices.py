@@ -7,17 +7,24 @@ import pytest
 import torch
 from elsewhere import FAR, HERE, Elsewhere, fabric, is_far
 
+from workbench.baselines.long_history import LOOKS
 from workbench.data.splits import global_time_split
 from workbench.data.world import make_world
+from workbench.lab import lcn_trials
+from workbench.lab.alignment import told_apart
 from workbench.lab.datastore import Datastore
 from workbench.lab.dualrec_trials import _model, train, trials
 from workbench.lab.leave_one_out import NextItemTask
 from workbench.lab.lift import Recipe, encode, fresh_encoder, lift, pretrain, train_predictor
 from workbench.lab.lift import made as with_seed
 from workbench.lab.lift_data import LIFTData
+from workbench.lab.long_measures import alike_of, clicks, consistency_of, sharpness_of
+from workbench.lab.long_samples import LongData
 from workbench.lab.ranking import all_items, rank
 from workbench.lab.training import predict
+from workbench.methods.lcn import CRPConfig, Pyramid, PyramidConfig, training_loss
 from workbench.methods.lift_config import REMEDIES, LIFTConfig
+from workbench.methods.long_history import LongHistory, consistency
 
 LITERAL = LIFTConfig(length=6, k=3, width=2, size=8, heads=2, layers=1, probes=3, hidden=(8,))
 REMEDIED = replace(LITERAL, **REMEDIES)
@@ -132,3 +139,56 @@ def test_next_item_models(experiment):
         here = compute(HERE)
         with Elsewhere():
             assert np.array_equal(here, compute(FAR)), trial.variant
+
+
+@pytest.mark.parametrize("name", ["LAP", *LOOKS])
+def test_a_look_at_a_long_history_and_the_loss_of_lcn(name):
+    """A step of training with CRP, a prediction with its levels, and how consistent they are."""
+    data = LongData.of(make_world("tiny_two_domain", 0).interactions, short=5, long=40)
+    make = LOOKS.get(name, lambda life: Pyramid(life, PyramidConfig(10, 3, 2)))
+
+    def there(part, device):
+        if part is None or isinstance(part, torch.Tensor):
+            return part if part is None else part.to(device)
+        return type(part)(*(there(one, device) for one in part))
+
+    def compute(device):
+        model = with_seed(lambda: LongHistory(data.sizes, make, width=8, hidden=(8,)), 0).to(device)
+        index = torch.arange(40)
+        sample, label = there(data.batch(index), device), data.label[index].to(device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            training_loss(model, sample, label, CRPConfig(negatives=16)).backward()
+        moved = model.life.item.grad
+        assert moved.device == device
+        logit, levels = model(sample, return_levels=True)
+        query = model.life.items(sample.target[:, 0])
+        scores = (f(model.life, query, sample.long) for f in (model.interest.searched, model.interest.exact))
+        agreed = consistency(*scores, 3)
+        assert all(level.place.device == device for level in levels)
+        return [part.detach().cpu().numpy() for part in (moved, logit, agreed)]
+
+    here = compute(HERE)
+    with Elsewhere():
+        for one, other in zip(here, compute(FAR), strict=True):
+            assert np.array_equal(one, other, equal_nan=True)
+
+
+def test_all_of_an_lcn_trial():
+    world = make_world("tiny_two_domain", 0)
+    (trial,) = lcn_trials.trials("lcn_table1", "world:tiny_two_domain", [0], ["LCN"], epochs=1, dropout=0.0)
+    here = LongData.of(world.interactions, short=5, long=40)
+
+    def compute(device):
+        data = here.to(device)
+        assert data.batch(torch.arange(3)).long.item.device == device
+        model = with_seed(lambda: lcn_trials.network(data, trial.config), 0).to(device)
+        lcn_trials.train(model, data, trial.config, 0)
+        found = clicks(model, data, data.parts["test"]) | sharpness_of(model, data)
+        found |= alike_of(model, data, world.items.topic)
+        told = told_apart(model.life.item.detach(), data)
+        return found | {"consistency": consistency_of(model, data, 3), "told": told}
+
+    found = compute(HERE)
+    with Elsewhere():
+        assert compute(FAR) == found

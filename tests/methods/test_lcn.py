@@ -299,6 +299,21 @@ class TestPyramid:
         assert torch.allclose(exact[long.there], by_hand[long.there], atol=1e-5)
         assert (exact[~long.there] == -torch.inf).all()
 
+    @pytest.mark.parametrize("weights", ["literal", "softmax"])
+    def test_as_printed_the_median_ranking_has_no_sign(self, weights: str) -> None:
+        """Eq. 10 with W^Q and W^V turned around is the same vector; the other end of the ranking survives."""
+        where, pyramid = look(weights=weights)
+        long, query = drawn([20], 30, 60), torch.randn(1, WIDTH)
+        with torch.no_grad():
+            vector, levels = pyramid(where, query, long)
+            pyramid.median.q.weight.neg_()
+            pyramid.median.v.neg_()
+            turned, others = pyramid(where, query, long)
+        parts = [one[:, WIDTH : 2 * WIDTH] for one in (vector, turned)]
+        assert torch.allclose(*parts, atol=1e-6) == (weights == "literal")
+        best, least = ({*found[2].place[0].tolist()} for found in (levels, others))
+        assert not best & least
+
     def test_the_mean_over_items_is_another_reading(self) -> None:
         where, pyramid = look(per_item=True)
         plain = Pyramid(where, replace(pyramid.config, per_item=False))

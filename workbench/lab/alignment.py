@@ -96,7 +96,7 @@ def told_apart(table: Tensor, data: LongData, seed: int = 0, asked: int = 2000) 
         pairs = draw_pairs(data.batch(part), asked)["cross"]
     alike = [functional.cosine_similarity(*table[pair].unbind(1), dim=-1) for pair in pairs]
     label = np.repeat([1, 0], [len(one) for one in alike])
-    return auc(label, torch.cat(alike).numpy())
+    return auc(label, torch.cat(alike).cpu().numpy())
 
 
 def plane(items: Items, seed: int = 0) -> np.ndarray:

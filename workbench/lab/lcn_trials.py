@@ -266,7 +266,8 @@ def train(model: LongHistory, data: LongData, config: Mapping[str, object], seed
     """AdamW on Eq. 14 of LCN, until the validation AUC no longer grows; ``how`` goes to ``fit``.
 
     Embeddings alone decay: attention that decays prefers nobody. A batch holds sequences of roughly the same
-    length and many users, of whom the negatives of CRP are drawn; sorted by length it would hold few.
+    length and many users, of whom the negatives of CRP are drawn; sorted by length it would hold few. Model
+    and data are on the same device.
     """
     part, crp = data.parts["train"], _of(CRPConfig, {"weight": 0.0, **config})
     tables = [model.life.item, model.life.context.table, model.fields.table]
@@ -285,7 +286,7 @@ def train(model: LongHistory, data: LongData, config: Mapping[str, object], seed
 
     return fit(
         model, loss, len(part), seed=seed, score=score, optimizer=optimizer,
-        alike=data.events[part] * STRATA // data.lengths[1],
+        alike=data.events[part].cpu() * STRATA // data.lengths[1],
         **{name: config[name] for name in ("epochs", "patience", "batch")}, **how,
     )  # fmt: skip
 

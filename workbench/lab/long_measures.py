@@ -25,7 +25,7 @@ def clicks(model: LongHistory, data: LongData, part: Tensor) -> dict[str, float]
     order = part[data.events[part].argsort(stable=True)]
     with asking(model):
         logits = torch.cat([model(data.batch(index)).double() for index in order.split(1024)])
-    label, p, user = data.label[order].numpy(), logits.sigmoid().numpy(), data.user[order].numpy()
+    label, p, user = (x.cpu().numpy() for x in (data.label[order], logits.sigmoid(), data.user[order]))
     return {"AUC": auc(label, p), "GAUC": gauc(label, p, user).value, "LogLoss": log_loss(label, p)}
 
 
@@ -61,13 +61,13 @@ def alike_of(model: LongHistory, data: LongData, kinds: np.ndarray) -> dict[str,
     kinds : (V,) of items, -1 where unknown. Mean over test impressions with more than one event whose
     candidate has a kind; nothing where there is none.
     """
-    kind, found = torch.from_numpy(np.asarray(kinds)), {}
+    kind, found = torch.from_numpy(np.asarray(kinds)).to(data.label.device), {}
     for sample in _asked(data, 1):
         known = kind[sample.target[:, 0]] >= 0
         same = (kind[sample.long.item] == kind[sample.target[:, :1]]) & sample.long.there
         with asking(model):
             levels = model(sample, return_levels=True)[1]
-        whole = torch.arange(same.shape[1]).expand_as(same)
+        whole = torch.arange(same.shape[1], device=same.device).expand_as(same)
         for name, place in [("all", whole), *((level.name, level.place) for level in levels)]:
             there = sample.long.there.gather(1, place)
             share = same.gather(1, place).sum(1) / there.sum(1).clamp(min=1)

@@ -14,7 +14,7 @@ validation.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -54,17 +54,21 @@ class Domain:
         """The last ``length`` clicks before some impressions (B,), cut to the longest: (B, L), L from 1."""
         start = self.start[index].maximum(self.stop[index] - length)
         count = self.stop[index] - start
-        place = torch.arange(max(int(count.max()), 1))
+        place = torch.arange(max(int(count.max()), 1), device=count.device)
         there = place < count[:, None]
         at = torch.where(there, start[:, None] + place, 0)
         gap = torch.where(there, gap_code(now[:, None] - self.time[at]), 0)
         context = torch.cat([self.fields[at] * there.unsqueeze(-1), gap.unsqueeze(-1)], -1)
         return Behaviours(self.item[at] * there, context)
 
+    def to(self, device: torch.device) -> Domain:
+        """The same on a device."""
+        return Domain(*(getattr(self, field.name).to(device) for field in fields(self)))
+
 
 def spread(part: Tensor, count: int) -> Tensor:
     """So many of some impressions (n,), or all if there are fewer, evenly from the first to the last."""
-    return part[torch.linspace(0, len(part) - 1, min(count, len(part))).long()]
+    return part[torch.linspace(0, len(part) - 1, min(count, len(part)), device=part.device).long()]
 
 
 def gap_code(seconds: Tensor) -> Tensor:
@@ -149,6 +153,15 @@ class LongData:
 
     def __len__(self) -> int:
         return len(self.label)
+
+    def to(self, device: torch.device) -> LongData:
+        """The same on a device, where its batches are made."""
+        moved = ("user", "profile", "target", "time", "label", "short", "long")
+        return replace(
+            self,
+            parts={name: part.to(device) for name, part in self.parts.items()},
+            **{name: getattr(self, name).to(device) for name in moved},
+        )
 
     def batch(self, index: Tensor) -> LongSample:
         """What may be known of some impressions (B,)."""
