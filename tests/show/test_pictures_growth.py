@@ -31,6 +31,11 @@ def test_lines_are_medians_in_milliseconds_and_the_title_says_how_they_grow():
     assert figure.get_suptitle() == "LIFT takes 3 times the time for 4 times the K"
 
 
+def test_large_numbers_are_written_out():
+    figure = time_growth(timed(LIFT={1: 0.001, 12_345: 0.1234}), {})
+    assert figure.get_suptitle() == "LIFT takes 120 times the time for 12,000 times the K"
+
+
 def test_names_of_equal_times_do_not_stand_on_each_other():
     figure = time_growth(timed(LIFT={5: 0.001}, RIM={5: 0.001}, DIN={5: 0.00101}), {})
     heights = sorted(text.xy[1] for text in figure.axes[0].texts)

@@ -148,7 +148,7 @@ def shape(rows: pd.DataFrame) -> str:
     if rises and falls:
         return f"rises up to {best:g} and then falls"
     if rises:
-        level = next(setting for setting in means.index if setting not in worse)
+        level = next(setting for setting in means.index if setting > max(worse))
         return (
             "still rises at its end" if level == means.index[-1] else f"rises up to {level:g} and no further"
         )

@@ -76,5 +76,10 @@ def _in_words(ms: pd.DataFrame, champion: str) -> str:
         rows = rows.sort_values("setting")
         first, last = rows.iloc[0], rows.iloc[-1]
         times, more = last["seconds"] / first["seconds"], last["setting"] / first["setting"]
-        said.append(f"{times:.2g} times the time for {more:.2g} times the {knob}")
+        said.append(f"{_two_digits(times)} times the time for {_two_digits(more)} times the {knob}")
     return f"{champion} takes " + ", ".join(said)
+
+
+def _two_digits(value: float) -> str:
+    """Two digits of a number, never as a power of ten."""
+    return f"{float(f'{value:.2g}'):,g}"
