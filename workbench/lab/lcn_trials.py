@@ -105,8 +105,13 @@ SETTINGS: dict[str, dict[str, object]] = {
     "world:tiny_two_domain": {**SMALL, "short": 5, "long": 40, "epochs": 2, "negatives": 64},
     # few have more than 50 events: pools as for the paper's public data, or one event would be left
     "amazon-cross-domain": {
-        **{**SMALL, "batch": 1024, "epochs": 10},
-        **{"short": 20, "long": 50, "pools_for": 500, "sampled": 4},
+        **SMALL,
+        "batch": 1024,
+        "epochs": 10,
+        "short": 20,
+        "long": 50,
+        "pools_for": 500,
+        "sampled": 4,
     },
     "taobao-ads": {"long": 500, "pools_for": 500},  # the paper's public data and K1, K2 (ambiguity N11)
 }

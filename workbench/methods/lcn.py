@@ -12,7 +12,7 @@ Departures
 ----------
 * A weight of Eq. 8 and 10 is the score as printed, divided by the number of events that are there, else the
   sum grows with the length; it may be negative. ``weights="softmax"`` is the other reading (ambiguity N6):
-  weights that add up to 1. Which events reach the next level is the same.
+  weights that add up to 1. The scores rank the same events first either way.
 * Keys and values of Eq. 9-11 are never made: (W^Q q)(W^K e) is ((W^K)^T W^Q q) e, and a weighted sum of
   W^V e is W^V of the weighted sum. The numbers are the same, K times fewer products.
 * Eq. 13's mean is over one vector (N7), so it is H itself; ``per_item`` is the other reading.
