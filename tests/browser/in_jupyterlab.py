@@ -73,6 +73,21 @@ def answer_to(page, act) -> tuple[str, str]:
     return page.locator(NUMBERS).first.text_content(), page.locator(PICTURE).first.get_attribute("src")
 
 
+def picture_after(page, act) -> str:
+    """Do something to a knob; the picture that it brings. Rounded numbers may stay as they were."""
+    before = page.locator(PICTURE).first.get_attribute("src")
+    act()
+    page.wait_for_function(
+        """before => {
+            const image = document.querySelector('.jp-OutputArea img.widget-image');
+            return image && image.src !== before && image.complete;
+        }""",
+        arg=before,
+        timeout=MINUTE,
+    )
+    return page.locator(PICTURE).first.get_attribute("src")
+
+
 def complaints(page) -> int:
     """How many outputs hold something that a kernel wrote to its error stream."""
     return page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").count()
