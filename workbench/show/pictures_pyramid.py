@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -117,15 +117,7 @@ def consistencies(
         left, right = figure.subplots(
             1, 2, gridspec_kw={"left": 0.15, "right": 0.97, "top": 0.76, "bottom": 0.15, "wspace": 0.3},
         )  # fmt: skip
-        names = list(dict.fromkeys(methods["method"]))
-        for y, name in enumerate(names):
-            values = methods.loc[methods["method"] == name, "value"]
-            colour = style.TARGET if name == "LAP" else style.INK
-            left.hlines(y, 0, values.mean(), color=colour, lw=7, alpha=0.25)
-            left.plot(values, [y] * len(values), "o", ms=5, color=colour, alpha=0.6)
-            left.annotate(f"{values.mean():.2f}", (max(values), y), (8, 0), textcoords="offset points",
-                          va="center", fontsize=10, color=colour)  # fmt: skip
-        left.set_yticks(range(len(names)), names)
+        names = bars_of_seeds(left, methods, "{:.2f}".format)
         left.set(xlim=(0, 1.15), ylim=(len(names) - 0.5, -0.5), xlabel="consistency")
         left.set_title("(a) methods", fontsize=11.5, pad=18)
         mean = pools.groupby("k1")["value"].mean()
@@ -146,6 +138,23 @@ def consistencies(
         right.set_title("(b) events that reach the median scope", fontsize=11.5, pad=18)
         style.headline(figure, _in_words(methods, mean), small_print)
     return figure
+
+
+def bars_of_seeds(axes: Axes, rows: pd.DataFrame, written: Callable[[float], str]) -> list[str]:
+    """A bar to the mean of each method, in the order of their first rows, and a dot a seed; the methods.
+
+    rows : columns method, seed, value. written : how a mean is written beside its bar.
+    """
+    names = list(dict.fromkeys(rows["method"]))
+    for y, name in enumerate(names):
+        values = rows.loc[rows["method"] == name, "value"]
+        colour = style.TARGET if name == "LAP" else style.INK
+        axes.hlines(y, 0, values.mean(), color=colour, lw=7, alpha=0.25)
+        axes.plot(values, [y] * len(values), "o", ms=5, color=colour, alpha=0.6)
+        axes.annotate(written(values.mean()), (max(values), y), (8, 0), textcoords="offset points",
+                      va="center", fontsize=10, color=colour)  # fmt: skip
+    axes.set_yticks(range(len(names)), names)
+    return names
 
 
 def _in_words(methods: pd.DataFrame, pools: pd.Series) -> str:

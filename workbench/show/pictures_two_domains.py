@@ -9,8 +9,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from workbench.show import style
+from workbench.show.pictures_pyramid import bars_of_seeds
 
-LOOKS = {"within": (style.PAST, "-o"), "across": (style.TARGET, "-o")}
+COLOURS = {"within": style.PAST, "across": style.TARGET}
 
 
 def gain_by_overlap(gains: pd.DataFrame, words: Mapping[str, str], small_print: str = "") -> Figure:
@@ -24,16 +25,16 @@ def gain_by_overlap(gains: pd.DataFrame, words: Mapping[str, str], small_print: 
         axes = figure.add_axes((0.115, 0.15, 0.59, 0.62))
         axes.axhline(0, color=style.MUTED, lw=1)
         for step, rows in gains.sort_values("overlap").groupby("step"):
-            colour, mark = LOOKS[step]
+            colour = COLOURS[step]
             x = rows["overlap"] + (0.008 if step == "across" else -0.008)  # intervals side by side
-            axes.plot(x, rows["gain"], mark, color=colour, ms=7)
+            axes.plot(x, rows["gain"], "-o", color=colour, ms=7)
             axes.vlines(x, rows["low"], rows["high"], color=colour, lw=1.6)
         ends = gains.sort_values("overlap").groupby("step")["gain"].last()
         places = style.apart(ends, axes.get_ylim(), 0.14)
         for (step, _), y in zip(ends.items(), places, strict=True):
             axes.annotate(
                 words[step], (gains["overlap"].max(), y), (12, 0), textcoords="offset points", va="center",
-                fontsize=10.5, color=LOOKS[step][0], annotation_clip=False,
+                fontsize=10.5, color=COLOURS[step], annotation_clip=False,
             )  # fmt: skip
         axes.set_xticks(sorted(gains["overlap"].unique()))
         axes.set(
@@ -102,18 +103,13 @@ def found_alike(rows: pd.DataFrame, everywhere: float, most: float, small_print:
         figure = Figure(figsize=(9, 1.55 + 0.42 * len(means)))
         height = figure.get_figheight()
         axes = figure.add_axes((0.19, 0.6 / height, 0.76, 1 - 1.75 / height))
-        for y, (name, mean) in enumerate(means.items()):
-            colour = style.TARGET if name == "LAP" else style.INK
-            values = rows.loc[rows["method"] == name, "value"]
-            axes.hlines(y, 0, mean, color=colour, lw=7, alpha=0.25)
-            axes.plot(values, [y] * len(values), "o", ms=5, color=colour, alpha=0.6)
-            axes.annotate(f"{mean:.0%}", (values.max(), y), (8, 0), textcoords="offset points", va="center",
-                          fontsize=10, color=colour)  # fmt: skip
+        bars_of_seeds(
+            axes, rows.sort_values("method", kind="stable", key=lambda of: -of.map(means)), "{:.0%}".format
+        )
         for x, words in ((everywhere, "of all events"), (most, "at most")):
             axes.axvline(x, color=style.MUTED, ls=":", lw=1.2, zorder=0)
             axes.annotate(words, (x, 1), (0, 3), xycoords=("data", "axes fraction"), ha="center",
                           textcoords="offset points", fontsize=9.5, color=style.MUTED)  # fmt: skip
-        axes.set_yticks(range(len(means)), means.index)
         axes.set(xlim=(0, 1), ylim=(len(means) - 0.4, -0.6), xlabel="of the candidate's kind")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         first, second = means.index[:2]
