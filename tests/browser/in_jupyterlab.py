@@ -57,35 +57,21 @@ def type_into(page, name: str, value: int) -> None:
 
 
 def answer_to(page, act) -> tuple[str, str]:
-    """Do something to a knob; the numbers and the picture that it brings (both must change)."""
-    numbers = page.locator(NUMBERS).first.text_content()
+    """Do something to a knob; the numbers and the picture that it brings (a new answer, another picture)."""
+    answer = page.locator(NUMBERS).first.get_attribute("data-answer")
     picture = page.locator(PICTURE).first.get_attribute("src")
     act()
     page.wait_for_function(
-        """([numbers, picture]) => {
+        """([answer, picture]) => {
             const text = document.querySelector('.workbench-numbers');
             const image = document.querySelector('.jp-OutputArea img.widget-image');
-            return text && image && text.textContent !== numbers && image.src !== picture && image.complete;
+            const answered = text && text.dataset.answer !== answer;
+            return answered && image && image.src !== picture && image.complete;
         }""",
-        arg=[numbers, picture],
+        arg=[answer, picture],
         timeout=MINUTE,
     )
     return page.locator(NUMBERS).first.text_content(), page.locator(PICTURE).first.get_attribute("src")
-
-
-def picture_after(page, act) -> str:
-    """Do something to a knob; the picture that it brings. Rounded numbers may stay as they were."""
-    before = page.locator(PICTURE).first.get_attribute("src")
-    act()
-    page.wait_for_function(
-        """before => {
-            const image = document.querySelector('.jp-OutputArea img.widget-image');
-            return image && image.src !== before && image.complete;
-        }""",
-        arg=before,
-        timeout=MINUTE,
-    )
-    return page.locator(PICTURE).first.get_attribute("src")
 
 
 def complaints(page) -> int:

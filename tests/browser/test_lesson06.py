@@ -9,12 +9,12 @@ from in_jupyterlab import (
     MINUTE,
     NUMBERS,
     PICTURE,
+    answer_to,
     bring_up,
     changed,
     complaints,
     knob,
     open_and_run,
-    picture_after,
 )
 
 ARTIFACTS = Path(__file__).parent.parent.parent / "build" / "browser"
@@ -67,7 +67,8 @@ def test_temperature_run_and_stop(lesson):
     heavier(page, "0.2")
     press(page, "Run")
     page.locator(STATUS, has_text="epoch").wait_for(timeout=MINUTE)
-    picture_after(page, lambda: right(page, "τ"))  # the kernel answers while the thread trains
+    numbers, _ = answer_to(page, lambda: right(page, "τ"))  # the kernel answers while the thread trains
+    assert "negative pairs" in numbers
     page.screenshot(path=ARTIFACTS / "lesson06_training.png")
     press(page, "Stop")
     page.locator(STATUS, has_text="nothing kept").wait_for(timeout=MINUTE)

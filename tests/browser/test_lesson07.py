@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from in_jupyterlab import (
     NUMBERS,
+    answer_to,
     bring_up,
     changed,
     complaints,
     knob,
     open_and_run,
-    picture_after,
     type_into,
 )
 
@@ -35,7 +35,7 @@ def test_the_funnel_follows_the_knobs(lesson):
     bring_up(page.locator(NUMBERS).first)
     assert "consistency over" in page.locator(NUMBERS).first.text_content()
     seen = {
-        picture_after(page, lambda knob=knob, value=value: type_into(page, knob, value))
+        answer_to(page, lambda knob=knob, value=value: type_into(page, knob, value))[1]
         for knob, value in (("K1", 12), ("K2", 2), ("candidate", 4))
     }
     assert len(seen) == 3
@@ -44,6 +44,6 @@ def test_the_funnel_follows_the_knobs(lesson):
     def other_model():
         knob(page, "model").locator("select").select_option("without CRP")
 
-    assert picture_after(page, other_model) not in seen
+    assert answer_to(page, other_model)[1] not in seen
     page.screenshot(path=ARTIFACTS / "lesson07_without_crp.png")
     assert complaints(page) == 0

@@ -88,7 +88,9 @@ class Explorer(widgets.VBox):
         took = time.perf_counter() - started
         self.seconds.append(took)
         note = f"<span style='color:#7A828C'>answered in {1000 * took:.0f} ms</span>"
-        self._numbers.value = f"<div class='workbench-numbers'>{numbers} &nbsp; {note}</div>"
+        # Answers are counted: two in a row may say the same, and a page is told of changes only.
+        count = f"data-answer='{len(self.seconds)}'"
+        self._numbers.value = f"<div class='workbench-numbers' {count}>{numbers} &nbsp; {note}</div>"
 
     def _changed(self, _change: dict) -> None:
         self.answer()
