@@ -1,6 +1,7 @@
 """LCN's trials: what a configuration says, one small trial of each kind, and measures by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -88,3 +89,21 @@ def test_settings_that_make_no_sense_are_refused(settings: dict[str, object], to
 def test_every_experiment_gives_trials() -> None:
     for experiment, variants in EXPERIMENTS.items():
         assert [trial.variant for trial in trials(experiment, seeds=[0], users=50)] == list(variants)
+
+
+def test_figure_5_has_methods_without_the_other_pools_and_pools_in_events() -> None:
+    """K1 = 200 of 2,000 is 20 of the 200 events of this world."""
+    rows = [
+        ("TWIN", (200, 50), 1.0),
+        ("LAP", (200, 50), 0.3),
+        ("K1 1000", (1000, 50), 0.4),
+        ("K1 50", (50, 50), 0.2),
+    ]
+    found = pd.DataFrame(
+        {"variant": variant, "pools": pools, "seed": 0, "consistency": value, "long": 200, "pools_for": 2000}
+        for variant, pools, value in rows
+    )
+    methods, pools, length, top = lcn_trials.agreement(found)
+    assert methods.to_numpy().tolist() == [["TWIN", 0, 1.0], ["LAP", 0, 0.3]]
+    assert pools.to_numpy().tolist() == [[5, 0, 0.2], [20, 0, 0.3], [100, 0, 0.4]]
+    assert (length, top) == (200, 5)

@@ -13,8 +13,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -294,6 +296,34 @@ def train(model: LongHistory, data: LongData, config: Mapping[str, object], seed
         alike=data.events[part].cpu() * STRATA // data.lengths[1],
         **{name: config[name] for name in ("epochs", "patience", "batch")}, **how,
     )  # fmt: skip
+
+
+class Agreement(NamedTuple):
+    """What :func:`workbench.show.pictures_pyramid.consistencies` draws.
+
+    methods : columns method, seed, value; pools : columns k1 (events), seed, value, by k1; length : of a
+    sequence; top : events that were asked for.
+    """
+
+    methods: pd.DataFrame
+    pools: pd.DataFrame
+    length: int
+    top: int
+
+
+def agreement(found: pd.DataFrame) -> Agreement:
+    """Figure 5 of trials of lcn_fig5 on one data set, as :func:`workbench.lab.kept.known` gives them."""
+    rows = found.rename(columns={"variant": "method", "consistency": "value"})
+    other = rows["method"].str.startswith("K1 ")
+    config = rows.iloc[0]
+    lap = rows[other | (rows["method"] == "LAP")]
+    pools = lap.assign(k1=[shrunk(k1, config) for k1, _ in lap["pools"]]).sort_values("k1")
+    return Agreement(
+        rows.loc[~other, ["method", "seed", "value"]],
+        pools[["k1", "seed", "value"]],
+        int(config["long"]),
+        shrunk(TOP, config),
+    )
 
 
 def item_kinds(dataset: str, seed: int, knobs: tuple, data: LongData) -> np.ndarray:
