@@ -1,8 +1,9 @@
 """Looks at a long sequence that LCN and ENCODE are compared with: SIM soft, ETA, SDIM, TWIN.
 
 Each is an :class:`workbench.methods.long_history.Interest`: a general search over all events, an exact
-search among the K best. They stand in one network, share its embeddings, and end in the same multi-head
-attention over e^h || e^c, so that what differs is the search.
+search among the K best. They stand in one network, share its embeddings, and end in the same attention, so
+that what differs is the search: beside LCN multi-head attention over e^h || e^c, beside ENCODE
+:class:`workbench.methods.encode.Likeness`. :mod:`workbench.baselines.whole_history` has ENCODE's others.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workbench.errors import whole
+from workbench.methods.encode import EncodeConfig, Likeness
 from workbench.methods.layers import masked_softmax
 from workbench.methods.long_history import (
     Attention,
@@ -27,21 +29,28 @@ from workbench.methods.long_history import (
 
 
 class TwoStages(Interest):
-    """A general search gives (B, L) scores; the K best events meet the candidate in multi-head attention.
+    """A general search gives (B, L) scores; the K best events meet the candidate in an attention.
 
-    k : K events that the exact search sees; heads : of its attention.
+    k : K events that the exact search sees; heads : of its attention; alike : has the attention of ENCODE's
+    systems in place of one with heads.
     """
 
-    def __init__(self, life: Life, k: int = 50, heads: int = 4) -> None:
+    def __init__(self, life: Life, k: int = 50, heads: int = 4, alike: EncodeConfig | None = None) -> None:
         super().__init__()
         whole("k", k)
         self.k, self.size = k, life.width
-        self.attention = Attention(life, heads)
+        self.attention = Attention(life, heads) if alike is None else Likeness(life, alike)
 
     def forward(self, life: Life, query: Tensor, long: Behaviours) -> tuple[Tensor, list[Level]]:
         """As in :class:`Interest`; the exact search's weights have heads, (B, h, K)."""
         with torch.no_grad():  # a choice has no gradient
             scores = self.searched(life, query, long)
+        return self.among_best(life, query, long, scores)
+
+    def among_best(
+        self, life: Life, query: Tensor, long: Behaviours, scores: Tensor
+    ) -> tuple[Tensor, list[Level]]:
+        """The exact search among the K events with the highest scores (B, L), -inf for padding."""
         here, place = best(long, everywhere(long), scores, self.k)
         events = life.events(here)
         weights = masked_softmax(self.scores(life, query, events), here.there.unsqueeze(1))
@@ -53,7 +62,7 @@ class TwoStages(Interest):
 
     def exact(self, life: Life, query: Tensor, long: Behaviours) -> Tensor:
         """As in :class:`Interest`."""
-        return life.event_scores(self.attention.asked(query).mean(1), long)
+        return self.attention.over(life, query, long)
 
 
 class SIMSoft(TwoStages):
@@ -70,8 +79,10 @@ class ETA(TwoStages):
     Departure: the random projection is drawn once, not in every forward pass, so that a prediction is one.
     """
 
-    def __init__(self, life: Life, k: int = 50, heads: int = 4, bits: int = 32) -> None:
-        super().__init__(life, k, heads)
+    def __init__(
+        self, life: Life, k: int = 50, heads: int = 4, alike: EncodeConfig | None = None, bits: int = 32
+    ) -> None:
+        super().__init__(life, k, heads, alike)
         self.register_buffer("projection", torch.randn(life.width, bits))
 
     def searched(self, life: Life, query: Tensor, long: Behaviours) -> Tensor:

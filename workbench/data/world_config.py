@@ -177,6 +177,10 @@ PRESETS = {
             **{"topics": 64, "interests": 16, "stay": 0.85, "f_session": 0.35, "f_other": 0.15},
         ),
         WorldConfig(
+            **{"preset": "lifelong", "users": 120, "events": 2000, **_TASTE, "taste_items": 1000},
+            **{"topics": 64, "interests": 16, "stay": 0.85, "f_session": 0.35, "f_other": 0.15},
+        ),
+        WorldConfig(
             **{"preset": "two_domain", "users": 800, "events": 40, "source_events": 300, **_TASTE},
             **{"taste_items": 500, "source_items": 800, "topics": 16, "interests": 3, "stay": 0.6},
         ),

@@ -128,7 +128,7 @@ def request(sample: LongSample, repeated: bool) -> LongSample:
 
     def first(part: Tensor | Behaviours) -> Tensor | Behaviours:
         if isinstance(part, Behaviours):
-            return Behaviours(*map(first, part))
+            return Behaviours(first(part.item), first(part.context))
         return part[:1].expand(count, *part.shape[1:]).contiguous()
 
     parts = ("user", "profile", "short", "short_source", "long")

@@ -12,26 +12,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor, nn
 
 from workbench.baselines.long_history import LOOKS
 from workbench.data import load
 from workbench.data.interactions import Interactions
 from workbench.data.world import make_world
 from workbench.errors import ConfigError, unknown
+from workbench.lab import long_training
 from workbench.lab.alignment import Items, purity, silhouettes, told_apart
 from workbench.lab.experiments import variants_of
 from workbench.lab.lift import made
 from workbench.lab.long_measures import alike_of, clicks, consistency_of, met_before, sharpness_of
 from workbench.lab.long_samples import LongData, sides
 from workbench.lab.store import Metrics, Trial
-from workbench.lab.training import Fit, fit
+from workbench.lab.training import Fit
 from workbench.methods.lcn import CRPConfig, Pyramid, PyramidConfig, training_loss
 from workbench.methods.long_history import Interest, Life, LongHistory
 
@@ -119,7 +118,6 @@ SETTINGS: dict[str, dict[str, object]] = {
 }
 DATA = {"domain_overlap": 1.0, "users": None}  # knobs of the world; named where they differ
 VERSION = 1  # of what a configuration gives; goes up when the same one gives other numbers
-STRATA = 4  # lengths of sequences that are told apart to make batches
 TOP = 50  # events whose consistency is asked for, of pools_for
 
 
@@ -270,32 +268,9 @@ def network(data: LongData, config: Mapping[str, object]) -> LongHistory:
 
 
 def train(model: LongHistory, data: LongData, config: Mapping[str, object], seed: int, **how: object) -> Fit:
-    """AdamW on Eq. 14 of LCN, until the validation AUC no longer grows; ``how`` goes to ``fit``.
-
-    Embeddings alone decay: attention that decays prefers nobody. A batch holds sequences of roughly the same
-    length and many users, of whom the negatives of CRP are drawn; sorted by length it would hold few. Model
-    and data are on the same device.
-    """
-    part, crp = data.parts["train"], _of(CRPConfig, {"weight": 0.0, **config})
-    tables = [model.life.item, model.life.context.table, model.fields.table]
-    others = [p for p in model.parameters() if not any(p is table for table in tables)]
-    optimizer = torch.optim.AdamW(
-        [{"params": tables}, {"params": others, "weight_decay": 0.0}], lr=config["lr"],
-        weight_decay=config["weight_decay"], fused=True,
-    )  # fmt: skip
-
-    def loss(model: nn.Module, index: Tensor) -> Tensor:
-        index = part[index]
-        return training_loss(model, data.batch(index), data.label[index], crp)
-
-    def score(model: nn.Module) -> float:
-        return clicks(model, data, data.parts["validation"])["AUC"]
-
-    return fit(
-        model, loss, len(part), seed=seed, score=score, optimizer=optimizer,
-        alike=data.events[part].cpu() * STRATA // data.lengths[1],
-        **{name: config[name] for name in ("epochs", "patience", "batch")}, **how,
-    )  # fmt: skip
+    """A network of a trial on Eq. 14, as :func:`workbench.lab.long_training.train` trains."""
+    crp = _of(CRPConfig, {"weight": 0.0, **config})
+    return long_training.train(model, data, config, seed, partial(training_loss, crp=crp), **how)
 
 
 class Agreement(NamedTuple):

@@ -6,7 +6,7 @@ Levels are asked about test impressions, evenly spread over time. ``data`` is a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -15,16 +15,18 @@ from torch import Tensor
 from workbench.lab.long_samples import LongData, spread
 from workbench.lab.metrics import auc, gauc, log_loss
 from workbench.lab.training import asking
-from workbench.methods.long_history import LongHistory, LongSample, consistency
+from workbench.methods.long_history import Level, LongHistory, LongSample, consistency
 
 ASKED = 1000  # test impressions that levels are asked about
 
 
 def clicks(model: LongHistory, data: LongData, part: Tensor) -> dict[str, float]:
     """AUC, GAUC (by user, LCN Section 5.1.3) and LogLoss of some impressions (n,)."""
-    order = part[data.events[part].argsort(stable=True)]
+    order = part[data.kind[part].argsort(stable=True)]  # who shares a sequence next to each other
+    order = order[data.events[order].argsort(stable=True)]
+    together = model.interest.shares
     with asking(model):
-        logits = torch.cat([model(data.batch(index)).double() for index in order.split(1024)])
+        logits = torch.cat([model(data.batch(index, together)).double() for index in order.split(1024)])
     label, p, user = (x.cpu().numpy() for x in (data.label[order], logits.sigmoid(), data.user[order]))
     return {"AUC": auc(label, p), "GAUC": gauc(label, p, user).value, "LogLoss": log_loss(label, p)}
 
@@ -94,3 +96,47 @@ def _asked(data: LongData, events: int) -> Iterator[LongSample]:
     part = part[data.events[part] > events]
     if len(part):
         yield from map(data.batch, spread(part, ASKED).split(250))
+
+
+def attention_of(levels: Sequence[Level], length: int) -> Tensor:
+    """(B, L) how much of a look goes to each event, adding up to 1: the last level's weights, mean over heads.
+
+    Zero everywhere for a row of which nothing was found.
+    """
+    level = levels[-1]
+    weights = level.weights.mean(1) if level.weights.dim() == 3 else level.weights
+    found = weights.new_zeros(len(weights), length).scatter_add(1, level.place.expand_as(weights), weights)
+    return found / found.sum(1, keepdim=True).clamp(min=1e-12)
+
+
+def relevance_indicator(reference: Tensor, weights: Tensor, there: Tensor, smoothing: float = 0.01) -> Tensor:
+    """ENCODE, Section 4.6.1 (Eq. text-2): the cross-entropy of a look's weights under those of DIN-L, (B,).
+
+    Both (B, L), adding up to 1 over the events that are there. A look that gives an event no weight at all
+    would have an infinite one, so a hundredth of its weight is spread over all events (ambiguity E13). Uniform
+    weights have ln L; less the reference's own entropy it is the Kullback-Leibler divergence.
+    """
+    uniform = there / there.sum(1, keepdim=True).clamp(min=1)
+    smooth = (1 - smoothing) * weights + smoothing * uniform
+    return -(reference * torch.where(there, smooth, 1).log()).sum(1)
+
+
+def relevance_of(model: LongHistory, reference: LongHistory, data: LongData) -> dict[str, float]:
+    """RI, the KL that belongs to it, and RI of uniform weights, of test impressions with more than one event.
+
+    Nothing where a look gives weights to no event (DIN, MIMN).
+    """
+    found: dict[str, list[Tensor]] = {"RI": [], "KL": [], "RI uniform": []}
+    for sample in _asked(data, 1):
+        with asking(model), asking(reference):
+            levels = model(sample, return_levels=True)[1]
+            if not levels:
+                return {}
+            there, length = sample.long.there, sample.long.item.shape[1]
+            wanted = attention_of(reference(sample, return_levels=True)[1], length)
+            given = attention_of(levels, length)
+        found["RI"].append(relevance_indicator(wanted, given, there))
+        entropy = -torch.special.xlogy(wanted, wanted).sum(1)
+        found["KL"].append(found["RI"][-1] - entropy)
+        found["RI uniform"].append(there.sum(1).log())
+    return {name: float(torch.cat(values).mean()) for name, values in found.items() if values}

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ PROFILE = (  # fields that describe a user, where known
 )  # fmt: skip
 NOT_OF_ITEMS = (*PROFILE, "user", "item", "domain", "pid")  # pid: where an ad was shown
 PARTS = ("train", "validation", "test")
+KINDS = ("category", "genre")  # fields that tell an item's kind, where known
 GAPS = 24  # codes of how long ago an event was: powers of two of a minute
 
 
@@ -61,6 +63,10 @@ class Domain:
         context = torch.cat([self.fields[at] * there.unsqueeze(-1), gap.unsqueeze(-1)], -1)
         return Behaviours(self.item[at] * there, context)
 
+    def refreshed(self, every: int) -> Domain:
+        """The same, known as it was when its user last had a multiple of so many clicks."""
+        return replace(self, stop=self.start + (self.stop - self.start) // every * every)
+
     def to(self, device: torch.device) -> Domain:
         """The same on a device."""
         return Domain(*(getattr(self, field.name).to(device) for field in fields(self)))
@@ -82,7 +88,8 @@ class LongData:
 
     log : where they come from; rows : (m,) int64 rows of the log that impressions are or, where their item
     was drawn as a negative, whose time and user they have; label : (m,) 0 or 1; parts : name -> (n,) indices
-    of impressions; sizes : of the embedding tables.
+    of impressions; sizes : of the embedding tables; fields : (V, F) codes of every item's fields, the item
+    first, then its kind where one is known.
     """
 
     log: Interactions
@@ -98,6 +105,7 @@ class LongData:
     lengths: tuple[int, int]
     sizes: Sizes
     domains: int
+    fields: Tensor
 
     @classmethod
     def of(
@@ -107,19 +115,22 @@ class LongData:
         short: int = 50,
         long: int = 2000,
         shares: Sequence[float] = (0.75, 0.05, 0.2),
+        refresh: int = 1,
         negatives: int = 0,
         seed: int = 0,
     ) -> LongData:
         """Impressions of a log, of its domain ``target`` where it has several.
 
-        short, long : N and L, events at most; shares : of train, validation and test, by time; negatives :
+        short, long : N and L, events at most; shares : of train, validation and test, by time; refresh : the
+        long sequence is brought up to date after so many clicks of its user, and what is newer is in the
+        short one alone (an offline stage does not run for every click; 1: it always is); negatives :
         drawn for each click of a log that has clicks only, of items that its user has no row with (to train
         on, no row in the training part).
 
         Raises ConfigError for lengths below 1, DataError for a log without a clock, one whose domains are
         not ``target`` and ``source``, and one of clicks only when no negatives are asked for.
         """
-        for name, length in (("short", short), ("long", long)):
+        for name, length in (("short", short), ("long", long), ("refresh", refresh)):
             whole(name, length)
         mine, theirs = sides(log)
         own = np.flatnonzero(mine)
@@ -131,8 +142,10 @@ class LongData:
         parts = {name: torch.from_numpy(np.flatnonzero(part == i)) for i, name in enumerate(PARTS)}
         fields = {
             "profile": tuple(f for f in log.fields if f in PROFILE),
-            "target": tuple(f for f in log.fields if f not in NOT_OF_ITEMS),
-            "context": tuple(f for f in log.fields if f == "category"),
+            "target": tuple(
+                sorted((f for f in log.fields if f not in NOT_OF_ITEMS), key=lambda f: f not in KINDS)
+            ),
+            "context": tuple(f for f in log.fields if f in KINDS),
         }
         size = {name: tuple(log.size(f) for f in some) for name, some in fields.items()}
         side, context = (_of_items(log, fields[name]) for name in ("target", "context"))
@@ -142,13 +155,15 @@ class LongData:
             name: _domain(log, some, context, log.user[rows].astype(np.int64), time)
             for name, some in clicked.items()
         }
+        domains["long"] = domains["long"].refreshed(refresh)
+        known = np.concatenate([np.arange(len(side))[:, None], side], 1)
         return cls(
             log, rows, _long(log.user[rows]), _long(log.codes(("user", *fields["profile"]))[rows, 1:]),
-            _long(np.concatenate([item[:, None], side[item]], 1)), _long(time), _long(label),
-            parts,
+            _long(known[item]), _long(time), _long(label), parts,
             domains["short"], domains["long"], (short, long),
             Sizes(log.size("item"), size["profile"], size["target"], (*size["context"], GAPS)),
             2 if "domain" in log.fields else 1,
+            _long(known),
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -156,24 +171,35 @@ class LongData:
 
     def to(self, device: torch.device) -> LongData:
         """The same on a device, where its batches are made."""
-        moved = ("user", "profile", "target", "time", "label", "short", "long")
+        moved = ("user", "profile", "target", "time", "label", "short", "long", "fields")
         return replace(
             self,
             parts={name: part.to(device) for name, part in self.parts.items()},
             **{name: getattr(self, name).to(device) for name in moved},
         )
 
-    def batch(self, index: Tensor) -> LongSample:
-        """What may be known of some impressions (B,)."""
+    def batch(self, index: Tensor, together: bool = False) -> LongSample:
+        """What may be known of some impressions (B,); together : each long sequence once, and ``row``."""
         now, (short, long) = self.time[index], self.lengths
+        one, row = index, None
+        if together:
+            kinds, row = self.kind[index].unique(return_inverse=True)
+            one = torch.zeros_like(kinds).scatter(0, row, index)
         return LongSample(
             self.user[index],
             self.profile[index],
             self.target[index],
             self.short.window(index, short, now),
             self.long.window(index, short, now) if self.domains == 2 else None,
-            self.long.window(index, long, now),
+            self.long.window(one, long, self.time[one]),
+            row,
         )
+
+    @cached_property
+    def kind(self) -> Tensor:
+        """(m,) whole numbers from 0, the same for impressions with the same long sequence."""
+        span = len(self.long.item) + 1
+        return torch.unique(self.long.start * span + self.long.stop, return_inverse=True)[1]
 
     @property
     def events(self) -> Tensor:

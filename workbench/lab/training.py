@@ -73,7 +73,7 @@ def fit(
     score: Callable[[nn.Module], float] | None = None,
     patience: int | None = None,
     plateau: int | None = None,
-    alike: Tensor | None = None,
+    alike: Tensor | Callable[[int], Tensor] | None = None,
     seed: int = 0,
     on_progress: Callable[[int, int, int, int, list[dict[str, float]]], None] | None = None,
     stop: Callable[[], bool] | None = None,
@@ -95,7 +95,7 @@ def fit(
     patience : end after so many epochs in a row without a better score.
     plateau : halve the learning rate after so many epochs in a row without a better score.
     alike : (n,) one number a sample, such as its length: a batch holds samples with like numbers, the
-        batches of an epoch come in random order.
+        batches of an epoch come in random order. A function gives those of each epoch (from 1).
     on_progress : (epoch, epochs, step, steps, history), a few times a second and after each epoch.
     stop : asked before every step; once true, the unfinished epoch does not count.
     checkpoint : file written after every epoch. If it is there, training goes on where it ended: it may
@@ -112,7 +112,7 @@ def fit(
     )  # fmt: skip
     if score is None and (patience is not None or plateau is not None):
         raise ConfigError("patience and plateau wait for a better score: give a score too")
-    if alike is not None and fixed is not None and alike.shape != (fixed,):
+    if isinstance(alike, Tensor) and fixed is not None and alike.shape != (fixed,):
         raise ConfigError(f"alike has one number for each of {fixed} samples, not {tuple(alike.shape)}")
     trained = [p for p in model.parameters() if p.requires_grad]
     if not trained:
@@ -138,10 +138,11 @@ def fit(
         began = time.perf_counter()
         with seeded(seed, epoch):
             n = samples(epoch) if callable(samples) else samples
+            near = alike(epoch) if callable(alike) else alike
         _refuse_settings(samples=n)
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * 0.5 ** halvings([entry.get("score") for entry in fitted.history], plateau)
-        cut = shuffled(n, batch, torch.Generator().manual_seed(_mixed(seed, epoch)), alike)
+        cut = shuffled(n, batch, torch.Generator().manual_seed(_mixed(seed, epoch)), near)
         report = _Report(epoch, epochs, len(cut), fitted.history, on_progress)
         with seeded(seed, epoch, fabric.global_rank):
             mean = _epoch(network, stepper, loss, cut, clip, fabric, stop, report)

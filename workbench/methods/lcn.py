@@ -259,7 +259,7 @@ class Pyramid(Interest):
         last = self.focused or self.median
         if last is None:
             return self._complete(life, query, long)
-        return life.event_scores(last.asked(query).mean(1), long)
+        return last.over(life, query, long)
 
     def _complete(self, life: Life, query: Tensor, long: Behaviours) -> Tensor:
         """Eq. 7."""

@@ -33,11 +33,13 @@ DENSE = 64  # a table of up to so many items for each event of a sequence is mul
 
 class Behaviours(NamedTuple):
     """What B users did, oldest first. item : (B, L) int64 codes, 0 where nothing is, on the right;
-    context : (B, L, C) codes of what is known of each event beside its item, 0 where nothing is.
+    context : (B, L, C) codes of what is known of each event beside its item, 0 where nothing is; cluster :
+    (B, L) int64, in which an offline stage has found each event to be (ENCODE), -1 where nothing is.
     """
 
     item: Tensor
     context: Tensor
+    cluster: Tensor | None = None
 
     @property
     def there(self) -> Tensor:
@@ -50,7 +52,8 @@ class LongSample(NamedTuple):
 
     user : (B,) codes; profile : (B, P) codes; target : (B, F) codes of the candidate, its item first;
     short : (B, N) events of the target domain; short_source : (B, N) of the source domain, None where there
-    is one domain; long : (B, L) of the source domain.
+    is one domain; long : (B, L) of the source domain. row : where candidates share long sequences, and
+    ``long`` has each once, (B,) the row of each candidate; for a look that ``shares``.
     """
 
     user: Tensor
@@ -59,6 +62,7 @@ class LongSample(NamedTuple):
     short: Behaviours
     short_source: Behaviours | None
     long: Behaviours
+    row: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -159,10 +163,19 @@ class Interest(nn.Module):
     """
 
     size: int
+    shares = False  # whether candidates of one row of ``long`` may share what was made of it
 
     def forward(self, life: Life, query: Tensor, long: Behaviours) -> tuple[Tensor, list[Level]]:
         """Candidate e^v (B, d) and events -> vector (B, size), zero without events, and the levels."""
         raise NotImplementedError
+
+    def read(self, life: Life, query: Tensor, sample: LongSample) -> tuple[Tensor, list[Level]]:
+        """What a network calls: :meth:`forward`, unless a subclass asks for more than ``sample.long``."""
+        return self(life, query, sample.long)
+
+    def aside(self, life: Life, long: Behaviours) -> Tensor:
+        """A loss of its own on a batch of events, a scalar, weighted as it enters the sum (ENCODE, Eq. 6)."""
+        return life.item.new_zeros(())
 
     def searched(self, life: Life, query: Tensor, long: Behaviours) -> Tensor:
         """Scores (B, L) by which the last but one level would rank all events; -inf for padding."""
@@ -205,6 +218,10 @@ class Attention(nn.Module):
     def scores(self, query: Tensor, events: Tensor) -> Tensor:
         """(B, d), (B, K, size) -> r, (B, h, K), before a softmax."""
         return self.asked(query) @ events.mT
+
+    def over(self, life: Life, query: Tensor, long: Behaviours) -> Tensor:
+        """Scores (B, L) of all events, the mean over heads, -inf for padding."""
+        return life.event_scores(self.asked(query).mean(1), long)
 
     def asked(self, query: Tensor) -> Tensor:
         """(B, d) -> (W^K)^T W^Q q / sqrt(d/h) of each head, (B, h, size): r is its product with an event."""
@@ -293,7 +310,7 @@ class LongHistory(nn.Module):
         fields = self.fields(torch.cat([profile, sample.target[:, 1:]], 1)).flatten(1)
         sequences = [sample.short, sample.short_source][: len(self.short)]
         read = [look(self.life, query, one) for look, one in zip(self.short, sequences, strict=True)]
-        interest, levels = self.interest(self.life, query, sample.long)
+        interest, levels = self.interest.read(self.life, query, sample)
         read = torch.cat([*read, interest], 1)
         matched = read * query.repeat(1, read.shape[1] // query.shape[1])
         logit = self.head(torch.cat([query, fields, read, matched], 1)).squeeze(1)

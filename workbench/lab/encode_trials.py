@@ -1,0 +1,264 @@
+"""ENCODE's tables and figures as trials: clicks, with one look at the long history or another.
+
+``workbench measure encode_table2 --seeds 0-4`` runs what is missing.
+
+Beside AUC, GAUC and LogLoss every trial measures what its look does: the Relevance Indicator against a DIN-L
+of the same data and seed (Section 4.6.1), and how many of the events it gives most weight are of the
+candidate's kind. Where there is a reduction: how well it keeps the order of distances. Where there are
+clusters: how well they agree with the kinds of the items. An item's kind is its topic in the world, else its
+category.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from functools import lru_cache
+
+import numpy as np
+
+from workbench.baselines.whole_history import LOOKS
+from workbench.data import load
+from workbench.data.interactions import Interactions
+from workbench.data.world import make_world
+from workbench.errors import ConfigError, unknown
+from workbench.lab.clusters import agreement, order_kept
+from workbench.lab.experiments import variants_of
+from workbench.lab.lift import made
+from workbench.lab.long_measures import clicks, relevance_of
+from workbench.lab.long_samples import KINDS, LongData, spread
+from workbench.lab.long_training import train_encode
+from workbench.lab.store import Metrics, Trial
+from workbench.lab.training import Fit
+from workbench.methods.clustering import ClusterConfig
+from workbench.methods.encode import Encode, EncodeConfig
+from workbench.methods.long_history import Interest, Life, LongHistory
+
+PEERS = ("DIN", "AvgPooling", "DIN-L", "SIM hard", "UBR4CTR", "ETA", "TWIN", "SDIM")
+ALGORITHMS = {"Random": "random", "Dy. Routing": "routing", "AGG.": "agglomerative", "KMeans": "kmeans"}
+LOSSES = {
+    "None": "none", "MSE": "mse", "N-Pair-MC": "n-pair", "Triplets-Fixed": "fixed",
+    "Triplets-Dynamic": "dynamic",
+}  # fmt: skip
+EXPERIMENTS: dict[str, dict[str, dict[str, object]]] = {
+    "encode_table2": {**{name: {"look": name} for name in PEERS}, "ENCODE": {}},
+    "encode_table3": {
+        **{name: {"look": name} for name in PEERS if name != "AvgPooling"},
+        "ENCODE-": {"metric": "dot"},
+        "ENCODE": {},
+    },
+    "encode_table4": {name: {"look": name} for name in ("DIN", "ETA", "ETA-ENCODE", "ETA-TA")},
+    "encode_table5": {
+        "DIN": {"look": "DIN"},
+        "Within Neighbors": {"sampling": "neighbours"},
+        "Within Sequence": {},
+        "Within Batch": {"sampling": "batch"},
+    },
+    "encode_table6": {
+        **{name: {"look": name} for name in ("DIN", "AvgPooling", "DIN-L")},
+        **{name: {"loss": loss} for name, loss in LOSSES.items()},
+    },
+    "encode_table7": {
+        "DIN": {"look": "DIN"},
+        **{name: {"algorithm": algorithm} for name, algorithm in ALGORITHMS.items()},
+    },  # fmt: skip
+    "encode_fig3a": {f"K {k}": {"clusters": k} for k in (10, 20, 30, 40, 50)},
+    "encode_fig3b": {f"m {m}": {"reduced": m} for m in (2, 4, 6, 8, 10, 12, 14, 16)},
+    "encode_memory": {"MIMN": {"look": "MIMN"}, "DIN": {"look": "DIN"}, "ENCODE": {}},
+    "encode_readings": {
+        "ENCODE": {},
+        "beta divides": {"beta_divides": True},
+        "DIN-L": {"look": "DIN-L"},
+        "DIN-L, beta divides": {"look": "DIN-L", "beta_divides": True},
+        "DIN-L, dot product": {"look": "DIN-L", "metric": "dot"},
+        "TWIN, k = K": {"look": "TWIN", "k": 30},
+        "K 1": {"clusters": 1},
+        "K 100": {"clusters": 100},
+    },
+}
+SHOWN = ("AUC", "GAUC", "LogLoss", "RI")
+NETWORK = {"look": "ENCODE", "k": 50, "width": 32, "hidden": [64, 32], "dropout": 0.2, "std": 0.1}
+# every : batches between runs of the offline stage in training
+TRAINING = {"epochs": 12, "patience": 3, "batch": 512, "lr": 1e-2, "weight_decay": 0.5, "every": 100}
+TASK = {"short": 50, "long": 1000, "refresh": 16, "rows": None}  # rows : training impressions, None: all
+SETTINGS: dict[str, dict[str, object]] = {
+    "world:lifelong": {},
+    "world:tiny": {"short": 5, "long": 30, "epochs": 2, "clusters": 5, "k": 5, "width": 8, "anchors": 64},
+    "ml-1m": {"long": 1500, "batch": 2048, "epochs": 6, "patience": 2, "lr": 3e-3},
+    "ml-32m": {"long": 1500, "batch": 2048, "epochs": 2, "patience": 1, "lr": 3e-3},
+    "amazon-books": {"long": 1500, "batch": 2048, "epochs": 2, "patience": 1, "lr": 3e-3, "sampled": 1},
+}
+DATA = {"interest_longevity": 1.0, "interests": None, "users": None}  # knobs of the world, where they differ
+VERSION = 1  # of what a configuration gives; goes up when the same one gives other numbers
+ENCODE_ALONE = ("reduced", "loss", "sampling", "weight", "margin", "negatives", "anchors")  # of its reduction
+CLUSTERING = ("clusters", "iterations", "algorithm", "every")
+
+
+def trials(
+    experiment: str,
+    dataset: str = "world:lifelong",
+    seeds: Sequence[int] = range(3),
+    variants: Sequence[str] | None = None,
+    **settings: object,
+) -> list[Trial]:
+    """The trials of an experiment, those of a seed next to each other.
+
+    variants : some of the experiment's, default all. settings : on top of the data set's and the variants'
+    own, or one of DATA.
+
+    Raises ConfigError for a name or a setting that is not known, and for values that make no sense, before
+    any work.
+    """
+    chosen = variants_of(EXPERIMENTS, experiment, variants)
+    if dataset not in SETTINGS:
+        raise unknown("data set with settings for a whole history", dataset, SETTINGS)
+    configs = {name: _config(dataset, changes, settings) for name, changes in chosen.items()}
+    found = []
+    for seed in seeds:
+        fingerprint = _log(dataset, seed, _knobs(settings)).fingerprint
+        found += [Trial(name, dataset, fingerprint, seed, dict(config)) for name, config in configs.items()]
+    return found
+
+
+def _config(dataset: str, changes: Mapping[str, object], settings: Mapping[str, object]) -> dict[str, object]:
+    """All that a trial reads, as plain JSON values; what its look does not read is left out."""
+    method = {name: value for name, value in asdict(EncodeConfig()).items() if name != "clusters"}
+    clusters = {name: value for name, value in asdict(ClusterConfig()).items() if name != "seed"}
+    base = {**TASK, "sampled": 0, **NETWORK, **method, **clusters, **TRAINING}
+    for name in settings:
+        if name not in {*base, *DATA}:
+            raise unknown("setting", name, {*base, *DATA})
+    plain = {name: value for name, value in settings.items() if name not in DATA}
+    config = {**base, **SETTINGS[dataset], **changes, **plain}
+    look = config["look"]
+    if look not in ("ENCODE", *LOOKS):
+        raise unknown("look", look, ("ENCODE", *LOOKS))
+    encode_config(config)
+    idle = set() if look == "ENCODE" else set(CLUSTERING)
+    if look not in ("ENCODE", "ETA-ENCODE"):
+        idle |= set(ENCODE_ALONE)
+    if look in ("DIN", "AvgPooling", "SDIM"):
+        idle |= {"metric", "beta", "beta_divides"}
+    if look in ("DIN", "AvgPooling", "SDIM", "DIN-L", "MIMN", "ENCODE"):
+        idle.add("k")
+    config = {name: value for name, value in config.items() if name not in idle}
+    return {"version": VERSION, **config, **_knobs(settings)}
+
+
+def encode_config(config: Mapping[str, object]) -> EncodeConfig:
+    """What a trial's configuration says of the method; the rest as in the paper."""
+    clusters = _of(ClusterConfig, config)
+    names = {field.name for field in fields(EncodeConfig)} - {"clusters"}
+    return EncodeConfig(clusters=clusters, **{name: config[name] for name in names if name in config})
+
+
+def _of(kind: type, config: Mapping[str, object]):
+    names = {field.name for field in fields(kind)}
+    return kind(**{name: config[name] for name in names if name in config})
+
+
+def _knobs(settings: Mapping[str, object]) -> dict[str, object]:
+    return {name: settings[name] for name, usual in DATA.items() if settings.get(name, usual) != usual}
+
+
+def _log(dataset: str, seed: int, knobs: Mapping[str, object]) -> Interactions:
+    if dataset.startswith("world"):
+        return _world(dataset, seed, **knobs).interactions
+    if knobs:
+        raise ConfigError(f"{', '.join(knobs)} are knobs of the world, and {dataset} is as it is")
+    return load(dataset, seed)
+
+
+@lru_cache(maxsize=1)
+def _world(dataset: str, seed: int, **knobs: object):
+    return make_world(dataset.partition(":")[2], seed, **knobs)
+
+
+@lru_cache(maxsize=1)
+def _data(
+    dataset: str, seed: int, knobs: tuple, short: int, long: int, refresh: int, sampled: int, rows: int | None
+) -> LongData:
+    log = _log(dataset, seed, dict(knobs))
+    data = LongData.of(log, short=short, long=long, refresh=refresh, negatives=sampled, seed=seed)
+    if rows is not None:
+        data.parts["train"] = spread(data.parts["train"], rows)
+    return data
+
+
+def data_of(trial: Trial) -> LongData:
+    """The impressions of a trial."""
+    knobs = tuple((name, trial.config[name]) for name in DATA if name in trial.config)
+    names = ("short", "long", "refresh", "sampled", "rows")
+    return _data(trial.dataset, trial.seed, knobs, *(trial.config[name] for name in names))
+
+
+def measure(trial: Trial) -> Metrics:
+    """What the module says, of the test impressions, and how the training went."""
+    data, reference = data_of(trial), _reference(trial)
+    model, fitted = reference if trial.config == _referring(trial).config else trained(trial)
+    found = clicks(model, data, data.parts["test"])
+    found |= relevance_of(model, reference[0], data)
+    if hasattr(model.interest, "reduction"):
+        found |= order_kept(model, data, trial.seed)
+    if isinstance(model.interest, Encode):
+        found |= agreement(model, data, item_kinds(trial))
+    return found | {
+        "AUC validation": fitted.best_score, "best_epoch": fitted.best_epoch,
+        "epochs_run": len(fitted.history),
+    }  # fmt: skip
+
+
+def trained(trial: Trial) -> tuple[LongHistory, Fit]:
+    """The network of a trial, and how its training went."""
+    data = data_of(trial)
+    model = made(lambda: network(data, trial.config), trial.seed)
+    return model, train_encode(model, data, trial.config, trial.seed)
+
+
+_REFERENCE: dict[str, tuple[LongHistory, Fit]] = {}  # the last one: trials of a seed come next to each other
+
+
+def _reference(trial: Trial) -> tuple[LongHistory, Fit]:
+    other = _referring(trial)
+    key = other.key("encode_reference")
+    if key not in _REFERENCE:
+        _REFERENCE.clear()
+        _REFERENCE[key] = trained(other)
+    return _REFERENCE[key]
+
+
+def _referring(trial: Trial) -> Trial:
+    """The DIN-L whose attention a trial's weights are compared with: same data, seed, size, training (E14)."""
+    shared = {*TASK, "sampled", *NETWORK, *TRAINING} - {"look", "k", "every"}
+    changes = {name: trial.config[name] for name in shared if name in trial.config}
+    knobs = {name: trial.config[name] for name in DATA if name in trial.config}
+    config = _config(trial.dataset, {**changes, "look": "DIN-L"}, knobs)
+    return replace(trial, variant="DIN-L", config=config)
+
+
+def network(data: LongData, config: Mapping[str, object]) -> LongHistory:
+    """The network of a trial."""
+    method = encode_config(config)
+
+    def interest(life: Life) -> Interest:
+        if config["look"] == "ENCODE":
+            return Encode(life, method)
+        return LOOKS[config["look"]](life, method, data.fields, config.get("k", 1))
+
+    return LongHistory(
+        data.sizes, interest, width=config["width"], hidden=config["hidden"], dropout=config["dropout"],
+        domains=1, std=config["std"],
+    )  # fmt: skip
+
+
+def item_kinds(trial: Trial) -> np.ndarray:
+    """(V,) topics in the world, else the field that tells an item's kind; -1 where there is none."""
+    if trial.dataset.startswith("world"):
+        knobs = {name: trial.config[name] for name in DATA if name in trial.config}
+        return _world(trial.dataset, trial.seed, **knobs).items.topic
+    data = data_of(trial)
+    kinds = np.full(data.sizes.items, -1)
+    field = next((name for name in data.log.fields if name in KINDS), None)
+    if field is not None:
+        kinds[data.log.item] = data.log.columns[field]
+    return kinds
