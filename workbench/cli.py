@@ -208,13 +208,13 @@ def measure(
 ) -> None:
     """Run the trials of an experiment that have no result yet, and print mean and spread over seeds."""
     with _typed():
-        from workbench.lab import dualrec_trials, lcn_trials, lift_trials, topn_trials
+        from workbench.lab import dualrec_trials, encode_trials, lcn_trials, lift_trials, topn_trials
         from workbench.lab.experiments import summary, sweep
         from workbench.lab.store import Store
 
         known = {
             name: module
-            for module in (lift_trials, topn_trials, dualrec_trials, lcn_trials)
+            for module in (lift_trials, topn_trials, dualrec_trials, lcn_trials, encode_trials)
             for name in module.EXPERIMENTS
         }
         if experiment not in known:

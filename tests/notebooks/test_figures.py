@@ -26,6 +26,7 @@ DIAGRAMS = (
     "dualrec_fig2_architecture",
     "dualrec_fig3_transfer",
     "lcn_fig2_architecture",
+    "encode_fig2_architecture",
 )
 SWEEPS = {  # notebooks that draw kept results, and how many seeds they run afresh here
     "lift_table2_ctr": 1,

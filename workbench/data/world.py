@@ -112,7 +112,8 @@ class World:
 def make_world(preset: str = "small", seed: int = 0, **knobs: object) -> World:
     """Generate a world.
 
-    preset : tiny, small, long, lifelong, two_domain, two_domain_long or tiny_two_domain.  seed : a whole number from 0.
+    preset : tiny, small, long, lifelong, two_domain, two_domain_long or tiny_two_domain.
+    seed : a whole number from 0.
     knobs : any field of WorldConfig, above all the five knobs from 0 to 1.
 
     The same preset, seed and knobs give the same bytes, and one of the five knobs changes no draw but

@@ -177,7 +177,7 @@ PRESETS = {
             **{"topics": 64, "interests": 16, "stay": 0.85, "f_session": 0.35, "f_other": 0.15},
         ),
         WorldConfig(
-            **{"preset": "lifelong", "users": 120, "events": 2000, **_TASTE, "taste_items": 1000},
+            **{"preset": "lifelong", "users": 300, "events": 2000, **_TASTE, "taste_items": 3000},
             **{"topics": 64, "interests": 16, "stay": 0.85, "f_session": 0.35, "f_other": 0.15},
         ),
         WorldConfig(

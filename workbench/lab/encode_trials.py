@@ -3,8 +3,9 @@
 ``workbench measure encode_table2 --seeds 0-4`` runs what is missing.
 
 Beside AUC, GAUC and LogLoss every trial measures what its look does: the Relevance Indicator against a DIN-L
-of the same data and seed (Section 4.6.1), and how many of the events it gives most weight are of the
-candidate's kind. Where there is a reduction: how well it keeps the order of distances. Where there are
+of the same data and seed (Section 4.6.1), and how much of its attention goes to events of the candidate's
+kind. Where there is a search by vectors: the share it finds of the events that target attention would rank
+highest. Where there is a reduction: how well it keeps the order of distances. Where there are
 clusters: how well they agree with the kinds of the items. An item's kind is its topic in the world, else its
 category.
 """
@@ -16,6 +17,8 @@ from dataclasses import asdict, fields, replace
 from functools import lru_cache
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from workbench.baselines.whole_history import LOOKS
 from workbench.data import load
@@ -24,8 +27,9 @@ from workbench.data.world import make_world
 from workbench.errors import ConfigError, unknown
 from workbench.lab.clusters import agreement, order_kept
 from workbench.lab.experiments import variants_of
+from workbench.lab.item_vectors import co_clicked
 from workbench.lab.lift import made
-from workbench.lab.long_measures import clicks, relevance_of
+from workbench.lab.long_measures import attention_on_kind, clicks, consistency_of, relevance_of
 from workbench.lab.long_samples import KINDS, LongData, spread
 from workbench.lab.long_training import train_encode
 from workbench.lab.store import Metrics, Trial
@@ -34,6 +38,7 @@ from workbench.methods.clustering import ClusterConfig
 from workbench.methods.encode import Encode, EncodeConfig
 from workbench.methods.long_history import Interest, Life, LongHistory
 
+SEARCHING = ("ETA", "ETA-ENCODE", "ETA-TA", "TWIN")  # search by vectors, so what they miss can be counted
 PEERS = ("DIN", "AvgPooling", "DIN-L", "SIM hard", "UBR4CTR", "ETA", "TWIN", "SDIM")
 ALGORITHMS = {"Random": "random", "Dy. Routing": "routing", "AGG.": "agglomerative", "KMeans": "kmeans"}
 LOSSES = {
@@ -61,34 +66,59 @@ EXPERIMENTS: dict[str, dict[str, dict[str, object]]] = {
     "encode_table7": {
         "DIN": {"look": "DIN"},
         **{name: {"algorithm": algorithm} for name, algorithm in ALGORITHMS.items()},
-    },  # fmt: skip
+    },
     "encode_fig3a": {f"K {k}": {"clusters": k} for k in (10, 20, 30, 40, 50)},
     "encode_fig3b": {f"m {m}": {"reduced": m} for m in (2, 4, 6, 8, 10, 12, 14, 16)},
+    "encode_beta": {
+        f"{look} beta {beta:g}": {"look": look, "beta": beta}
+        for look in ("DIN-L", "TWIN", "ENCODE")
+        for beta in (0.05, 2.5, 5.0, 10.0, 20.0)
+    },
+    "encode_life": {
+        **{name: {"look": name} for name in ("DIN", "DIN-L", "TWIN")},
+        "ENCODE": {},
+    },
     "encode_memory": {"MIMN": {"look": "MIMN"}, "DIN": {"look": "DIN"}, "ENCODE": {}},
     "encode_readings": {
         "ENCODE": {},
-        "beta divides": {"beta_divides": True},
         "DIN-L": {"look": "DIN-L"},
-        "DIN-L, beta divides": {"look": "DIN-L", "beta_divides": True},
-        "DIN-L, dot product": {"look": "DIN-L", "metric": "dot"},
-        "TWIN, k = K": {"look": "TWIN", "k": 30},
+        "DIN-L dot product": {"look": "DIN-L", "metric": "dot"},
+        "TWIN k = K": {"look": "TWIN", "k": 30},
         "K 1": {"clusters": 1},
         "K 100": {"clusters": 100},
     },
 }
 SHOWN = ("AUC", "GAUC", "LogLoss", "RI")
-NETWORK = {"look": "ENCODE", "k": 50, "width": 32, "hidden": [64, 32], "dropout": 0.2, "std": 0.1}
+NETWORK = {
+    "look": "ENCODE",
+    "k": 50,
+    "width": 32,
+    "hidden": [64, 32],
+    "dropout": 0.2,
+    "std": 0.3,
+    "start": "co-clicks",
+}
 # every : batches between runs of the offline stage in training
-TRAINING = {"epochs": 12, "patience": 3, "batch": 512, "lr": 1e-2, "weight_decay": 0.5, "every": 100}
-TASK = {"short": 50, "long": 1000, "refresh": 16, "rows": None}  # rows : training impressions, None: all
+TRAINING = {
+    "epochs": 8,
+    "patience": 2,
+    "batch": 512,
+    "lr": 2e-3,
+    "weight_decay": 0.1,
+    "every": 100,
+    "items_lr": 0.1,
+}
+# rows, asked : impressions to train on, and of validation and test together, at most
+TASK = {"short": 50, "long": 1000, "refresh": 16, "rows": 10**9, "asked": 10**9}
 SETTINGS: dict[str, dict[str, object]] = {
-    "world:lifelong": {},
+    "world:lifelong": {"rows": 40_000, "asked": 25_000, "beta": 5.0},
     "world:tiny": {"short": 5, "long": 30, "epochs": 2, "clusters": 5, "k": 5, "width": 8, "anchors": 64},
     "ml-1m": {"long": 1500, "batch": 2048, "epochs": 6, "patience": 2, "lr": 3e-3},
     "ml-32m": {"long": 1500, "batch": 2048, "epochs": 2, "patience": 1, "lr": 3e-3},
     "amazon-books": {"long": 1500, "batch": 2048, "epochs": 2, "patience": 1, "lr": 3e-3, "sampled": 1},
 }
 DATA = {"interest_longevity": 1.0, "interests": None, "users": None}  # knobs of the world, where they differ
+TOGETHER = 8  # impressions of one user at one time, where not all are trained on or asked about
 VERSION = 1  # of what a configuration gives; goes up when the same one gives other numbers
 ENCODE_ALONE = ("reduced", "loss", "sampling", "weight", "margin", "negatives", "anchors")  # of its reduction
 CLUSTERING = ("clusters", "iterations", "algorithm", "every")
@@ -131,8 +161,9 @@ def _config(dataset: str, changes: Mapping[str, object], settings: Mapping[str, 
     plain = {name: value for name, value in settings.items() if name not in DATA}
     config = {**base, **SETTINGS[dataset], **changes, **plain}
     look = config["look"]
-    if look not in ("ENCODE", *LOOKS):
-        raise unknown("look", look, ("ENCODE", *LOOKS))
+    for name, known in (("look", ("ENCODE", *LOOKS)), ("start", ("co-clicks", "random"))):
+        if config[name] not in known:
+            raise unknown(name, config[name], known)
     encode_config(config)
     idle = set() if look == "ENCODE" else set(CLUSTERING)
     if look not in ("ENCODE", "ETA-ENCODE"):
@@ -176,32 +207,55 @@ def _world(dataset: str, seed: int, **knobs: object):
 
 @lru_cache(maxsize=1)
 def _data(
-    dataset: str, seed: int, knobs: tuple, short: int, long: int, refresh: int, sampled: int, rows: int | None
-) -> LongData:
+    dataset: str, seed: int, knobs: tuple, short: int, long: int, refresh: int, sampled: int, rows: int,
+    asked: int,
+) -> LongData:  # fmt: skip
     log = _log(dataset, seed, dict(knobs))
     data = LongData.of(log, short=short, long=long, refresh=refresh, negatives=sampled, seed=seed)
-    if rows is not None:
-        data.parts["train"] = spread(data.parts["train"], rows)
+    part = data.parts
+    validation = asked * len(part["validation"]) // (len(part["validation"]) + len(part["test"]))
+    for name, most in (("train", rows), ("validation", validation), ("test", asked - validation)):
+        part[name] = some_shown(data, part[name], most)
     return data
+
+
+def some_shown(data: LongData, part: Tensor, most: int) -> Tensor:
+    """At most so many of some impressions (n,), those that share a long sequence TOGETHER at a time, evenly
+    over the sequences; all of them where there are no more.
+    """
+    if len(part) <= most:
+        return part
+    order = part[data.kind[part].argsort(stable=True)]
+    kind = data.kind[order]
+    first = torch.cat([kind.new_ones(1, dtype=torch.bool), kind[1:] != kind[:-1]]).nonzero().squeeze(1)
+    nth = torch.arange(len(order)) - first.repeat_interleave(first.diff(append=torch.tensor([len(order)])))
+    group = (kind * (1 + int(nth.max()) // TOGETHER) + nth // TOGETHER).unique(return_inverse=True)[1]
+    groups = int(group.max()) + 1
+    chosen = torch.zeros(groups, dtype=torch.bool)
+    chosen[spread(torch.arange(groups), most * groups // len(part))] = True
+    return order[chosen[group]].sort().values
 
 
 def data_of(trial: Trial) -> LongData:
     """The impressions of a trial."""
     knobs = tuple((name, trial.config[name]) for name in DATA if name in trial.config)
-    names = ("short", "long", "refresh", "sampled", "rows")
+    names = ("short", "long", "refresh", "sampled", "rows", "asked")
     return _data(trial.dataset, trial.seed, knobs, *(trial.config[name] for name in names))
 
 
 def measure(trial: Trial) -> Metrics:
     """What the module says, of the test impressions, and how the training went."""
-    data, reference = data_of(trial), _reference(trial)
+    config, data, reference = trial.config, data_of(trial), _reference(trial)
     model, fitted = reference if trial.config == _referring(trial).config else trained(trial)
     found = clicks(model, data, data.parts["test"])
-    found |= relevance_of(model, reference[0], data)
+    kinds = item_kinds(trial)
+    found |= relevance_of(model, reference[0], data) | attention_on_kind(model, data, kinds)
+    if config["look"] in SEARCHING:
+        found["recall"] = consistency_of(model, data, config["k"])
     if hasattr(model.interest, "reduction"):
         found |= order_kept(model, data, trial.seed)
     if isinstance(model.interest, Encode):
-        found |= agreement(model, data, item_kinds(trial))
+        found |= agreement(model, data, kinds)
     return found | {
         "AUC validation": fitted.best_score, "best_epoch": fitted.best_epoch,
         "epochs_run": len(fitted.history),
@@ -210,8 +264,12 @@ def measure(trial: Trial) -> Metrics:
 
 def trained(trial: Trial) -> tuple[LongHistory, Fit]:
     """The network of a trial, and how its training went."""
-    data = data_of(trial)
-    model = made(lambda: network(data, trial.config), trial.seed)
+    data, config = data_of(trial), trial.config
+    model = made(lambda: network(data, config), trial.seed)
+    if config["start"] == "co-clicks":
+        norm = config["std"] * config["width"] ** 0.5
+        with torch.no_grad():
+            model.life.item.copy_(co_clicked(data, config["width"], norm, trial.seed))
     return model, train_encode(model, data, trial.config, trial.seed)
 
 
@@ -228,7 +286,7 @@ def _reference(trial: Trial) -> tuple[LongHistory, Fit]:
 
 
 def _referring(trial: Trial) -> Trial:
-    """The DIN-L whose attention a trial's weights are compared with: same data, seed, size, training (E14)."""
+    """The DIN-L whose attention a trial's weights are compared with: same data, seed and training (E14)."""
     shared = {*TASK, "sampled", *NETWORK, *TRAINING} - {"look", "k", "every"}
     changes = {name: trial.config[name] for name in shared if name in trial.config}
     knobs = {name: trial.config[name] for name in DATA if name in trial.config}

@@ -90,6 +90,29 @@ def consistency_of(model: LongHistory, data: LongData, top: int) -> float:
     return float(torch.cat(found).mean()) if found else np.nan
 
 
+def attention_on_kind(model: LongHistory, data: LongData, kinds: np.ndarray) -> dict[str, float]:
+    """How much of a look's attention goes to events of the candidate's kind, and what share of all events
+    they are: mean over test impressions with more than one event whose candidate has a kind.
+
+    kinds : (V,) of items, -1 where unknown. Nothing where a look gives weights to no event.
+    """
+    kind, found = torch.from_numpy(np.asarray(kinds)).to(data.label.device), []
+    for sample in _asked(data, 1):
+        with asking(model):
+            levels = model(sample, return_levels=True)[1]
+        if not levels:
+            return {}
+        same = (kind[sample.long.item] == kind[sample.target[:, :1]]) & sample.long.there
+        given = attention_of(levels, same.shape[1])
+        of_all = same.sum(1) / sample.long.there.sum(1)
+        known = kind[sample.target[:, 0]] >= 0
+        found.append(torch.stack([(given * same).sum(1), of_all])[:, known])
+    if not found or not torch.cat(found, 1).shape[1]:
+        return {}
+    attention, share = torch.cat(found, 1).mean(1).tolist()
+    return {"on kind": attention, "kind's share": share}
+
+
 def _asked(data: LongData, events: int) -> Iterator[LongSample]:
     """Batches of test impressions with more than so many events."""
     part = data.parts["test"]
@@ -99,7 +122,7 @@ def _asked(data: LongData, events: int) -> Iterator[LongSample]:
 
 
 def attention_of(levels: Sequence[Level], length: int) -> Tensor:
-    """(B, L) how much of a look goes to each event, adding up to 1: the last level's weights, mean over heads.
+    """(B, L) how much of a look goes to each event, adding up to 1: the last level's, mean over heads.
 
     Zero everywhere for a row of which nothing was found.
     """
@@ -113,8 +136,8 @@ def relevance_indicator(reference: Tensor, weights: Tensor, there: Tensor, smoot
     """ENCODE, Section 4.6.1 (Eq. text-2): the cross-entropy of a look's weights under those of DIN-L, (B,).
 
     Both (B, L), adding up to 1 over the events that are there. A look that gives an event no weight at all
-    would have an infinite one, so a hundredth of its weight is spread over all events (ambiguity E13). Uniform
-    weights have ln L; less the reference's own entropy it is the Kullback-Leibler divergence.
+    would have an infinite one, so a hundredth of its weight is spread over all events (ambiguity E13).
+    Uniform weights have ln L; less the reference's own entropy it is the Kullback-Leibler divergence.
     """
     uniform = there / there.sum(1, keepdim=True).clamp(min=1)
     smooth = (1 - smoothing) * weights + smoothing * uniform

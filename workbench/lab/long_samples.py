@@ -56,7 +56,7 @@ class Domain:
         """The last ``length`` clicks before some impressions (B,), cut to the longest: (B, L), L from 1."""
         start = self.start[index].maximum(self.stop[index] - length)
         count = self.stop[index] - start
-        place = torch.arange(max(int(count.max()), 1), device=count.device)
+        place = torch.arange(max(int(count.max()) if len(count) else 0, 1), device=count.device)
         there = place < count[:, None]
         at = torch.where(there, start[:, None] + place, 0)
         gap = torch.where(there, gap_code(now[:, None] - self.time[at]), 0)

@@ -39,10 +39,11 @@ def train(
     sorted by length it would hold few. Model and data are on the same device.
     """
     part, batch = data.parts["train"], batch or data.batch
-    tables = [model.life.item, model.life.context.table, model.fields.table]
-    others = [p for p in model.parameters() if not any(p is table for table in tables)]
+    items, tables = [model.life.item], [model.life.context.table, model.fields.table]
+    others = [p for p in model.parameters() if not any(p is table for table in (*items, *tables))]
     optimizer = torch.optim.AdamW(
-        [{"params": tables}, {"params": others, "weight_decay": 0.0}], lr=config["lr"],
+        [{"params": items, "lr": config["lr"] * config.get("items_lr", 1.0)}, {"params": tables},
+         {"params": others, "weight_decay": 0.0}], lr=config["lr"],
         weight_decay=config["weight_decay"], fused=True,
     )  # fmt: skip
 
@@ -61,7 +62,8 @@ def train(
         return strata * (int(kind.max()) + 1) + torch.randperm(int(kind.max()) + 1)[kind]
 
     return fit(
-        model, on, len(part), seed=seed, score=score, optimizer=optimizer, alike=shared if together else strata,
+        model, on, len(part), seed=seed, score=score, optimizer=optimizer,
+        alike=shared if together else strata,
         **{name: config[name] for name in ("epochs", "patience", "batch")}, **how,
     )  # fmt: skip
 

@@ -222,11 +222,14 @@ def attend(query: Tensor, interests: Interests, config: EncodeConfig) -> tuple[T
     """
     vector, there = interests
     if config.metric == "dot":
-        scores = query.unsqueeze(1) @ vector.mT / math.sqrt(query.shape[-1])
+        asking, asked, factor = query, vector, 1 / math.sqrt(query.shape[-1])
     else:
         asking, asked = functional.normalize(query, dim=-1), functional.normalize(vector, dim=-1)
-        scores = asking.unsqueeze(1) @ asked.mT * config.factor
-    weights = masked_softmax(scores.squeeze(1), there)
+        factor = config.factor
+    if len(vector) == 1:  # one matrix product for all candidates takes half as long as one for each
+        weights = masked_softmax(asking @ asked[0].T * factor, there)
+        return weights @ vector[0], weights
+    weights = masked_softmax((asking.unsqueeze(1) @ asked.mT).squeeze(1) * factor, there)
     return aggregate(weights, vector), weights
 
 

@@ -305,13 +305,22 @@ class LongHistory(nn.Module):
 
     def forward(self, sample: LongSample, return_levels: bool = False):
         """Logits (B,), and on request the levels of the look at the long sequence."""
+        query, fields, read = self.besides(sample)
+        interest, levels = self.interest.read(self.life, query, sample)
+        logit = self.judged(query, fields, [*read, interest])
+        return (logit, levels) if return_levels else logit
+
+    def besides(self, sample: LongSample) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """All but the long sequence: candidates (B, d), fields (B, f), short sequences as read, (B, d)."""
         query = self.life.items(sample.target[:, 0])
         profile = sample.profile.expand(len(query), -1)
         fields = self.fields(torch.cat([profile, sample.target[:, 1:]], 1)).flatten(1)
         sequences = [sample.short, sample.short_source][: len(self.short)]
         read = [look(self.life, query, one) for look, one in zip(self.short, sequences, strict=True)]
-        interest, levels = self.interest.read(self.life, query, sample)
-        read = torch.cat([*read, interest], 1)
+        return query, fields, read
+
+    def judged(self, query: Tensor, fields: Tensor, read: Sequence[Tensor]) -> Tensor:
+        """Logits (B,) of what :meth:`besides` gives; last in ``read`` is the long sequence as read."""
+        read = torch.cat(list(read), 1)
         matched = read * query.repeat(1, read.shape[1] // query.shape[1])
-        logit = self.head(torch.cat([query, fields, read, matched], 1)).squeeze(1)
-        return (logit, levels) if return_levels else logit
+        return self.head(torch.cat([query, fields, read, matched], 1)).squeeze(1)

@@ -1,0 +1,199 @@
+"""ENCODE's trials: what a configuration says, one small trial of each kind, and measures by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from workbench.baselines.whole_history import LOOKS
+from workbench.data.world import make_world
+from workbench.errors import ConfigError
+from workbench.lab import encode_trials
+from workbench.lab.clusters import agreement, histories, order_kept, rand_index
+from workbench.lab.encode_trials import (
+    EXPERIMENTS,
+    data_of,
+    item_kinds,
+    measure,
+    network,
+    some_shown,
+    trials,
+)
+from workbench.lab.item_vectors import co_clicked
+from workbench.lab.long_samples import LongData
+from workbench.lab.long_training import OfflineStage
+from workbench.methods.encode import Encode
+
+TINY = "world:tiny"
+
+
+def one(experiment: str, variant: str, **settings: object):
+    return trials(experiment, TINY, [0], [variant], **settings)[0]
+
+
+def test_a_configuration_names_what_its_trial_reads() -> None:
+    whole, din, dinl = (one("encode_table2", name).config for name in ("ENCODE", "DIN", "DIN-L"))
+    assert {"clusters", "reduced", "loss", "beta", "every"} <= set(whole)
+    assert not {"clusters", "reduced", "loss", "beta", "k", "every"} & set(din)
+    assert "beta" in dinl
+    assert "k" not in dinl
+    assert {"reduced", "loss", "k"} <= set(one("encode_table4", "ETA-ENCODE").config)
+    assert "clusters" not in one("encode_table4", "ETA-ENCODE").config
+    # the same question under another name is the same configuration
+    same = {
+        "encode_table5": "Within Sequence",
+        "encode_table6": "Triplets-Dynamic",
+        "encode_table7": "KMeans",
+    }
+    for experiment, variant in same.items():
+        assert one(experiment, variant).config == whole
+
+
+@pytest.mark.parametrize(
+    ("experiment", "variant"),
+    [
+        *(("encode_table2", look) for look in ("DIN", "DIN-L", "SIM hard", "UBR4CTR", "ENCODE")),
+        ("encode_table4", "ETA-ENCODE"),
+        ("encode_table7", "AGG."),
+        ("encode_memory", "MIMN"),
+    ],
+)
+def test_a_trial_measures_the_same_twice(experiment: str, variant: str) -> None:
+    trial = one(experiment, variant)
+    found, again = measure(trial), measure(trial)
+    assert found == again
+    assert 0.3 < found["AUC"] < 0.8
+    assert ("RI" in found) == (variant not in ("DIN", "MIMN"))
+    assert ("ARI" in found) == (variant == "AGG." or variant == "ENCODE") or "ARI" not in found
+    assert ("order kept" in found) == (variant in ("ENCODE", "AGG.", "ETA-ENCODE"))
+    assert ("recall" in found) == (variant == "ETA-ENCODE")
+
+
+def test_the_reference_is_the_data_sets_own_din_l() -> None:
+    trial, other = one("encode_readings", "K 1"), one("encode_table2", "DIN-L")
+    assert encode_trials._referring(trial).config == other.config
+    found = measure(other)
+    assert found["KL"] == pytest.approx(
+        found["RI"] - (found["RI"] - found["KL"])
+    )  # its own weights, smoothed: as near as can be
+    assert 0 <= found["KL"] < 0.05 < measure(one("encode_table2", "AvgPooling"))["KL"]
+
+
+def test_every_look_has_a_network() -> None:
+    data = data_of(one("encode_table2", "DIN"))
+    for name in LOOKS:
+        config = trials("encode_table2", TINY, [0], ["DIN"], look=name)[0].config
+        model = network(data, config).eval()
+        assert model(data.batch(torch.arange(5))).shape == (5,)
+
+
+def test_impressions_that_share_a_sequence_are_chosen_together() -> None:
+    data = data_of(one("encode_table2", "DIN"))
+    part = data.parts["train"]
+    chosen = some_shown(data, part, len(part) // 3)
+    assert len(part) / 4 < len(chosen) < len(part) / 2.5
+    assert torch.isin(chosen, part).all()
+    assert (chosen.diff() > 0).all()
+    everything = data.kind[part].bincount()
+    picked = data.kind[chosen].bincount(minlength=len(everything))
+    small = (everything > 0) & (everything <= encode_trials.TOGETHER)
+    assert ((picked[small] == 0) | (picked[small] == everything[small])).all()
+    assert torch.equal(some_shown(data, part, len(part)), part)
+
+
+def test_clusters_in_training_are_those_of_the_last_run_of_the_offline_stage() -> None:
+    trial = one("encode_table2", "ENCODE")
+    data = data_of(trial)
+    model = network(data, trial.config)
+    stage = OfflineStage(model, data, 2)
+    index = data.parts["train"][-20:]
+    first = stage.batch(index)
+    alone = data.batch(index)
+    assert torch.equal(first.long.item[first.row], alone.long.item)
+    by_hand = model.interest.clustered(model.life, alone.long)
+    assert torch.equal(first.long.cluster[first.row], by_hand)
+    with torch.no_grad():
+        model.interest.reduction.weight.copy_(-model.interest.reduction.weight.flip(1).cumsum(0))
+    assert torch.equal(stage.batch(index).long.cluster, first.long.cluster), "every second batch"
+    after = stage.batch(index)
+    assert torch.equal(after.long.cluster[after.row], model.interest.clustered(model.life, alone.long))
+
+
+def test_what_is_clicked_close_together_lies_close_together() -> None:
+    world = make_world("long", 0, users=60)
+    data = LongData.of(world.interactions, short=50, long=500)
+    table = co_clicked(data, 16, norm=2.0)
+    assert table.shape == (data.sizes.items, 16)
+    assert not table[0].any()
+    last = data.rows[data.parts["train"]].max()
+    log = world.interactions
+    clicked = np.unique(log.item[: last + 1][log.label[: last + 1] == 1])
+    assert table[clicked].norm(dim=1).mean().item() == pytest.approx(2, rel=0.05)
+    x = torch.nn.functional.normalize(table[clicked], dim=1)
+    near = (x @ x.T - 2 * torch.eye(len(x))).argmax(1).numpy()
+    topic = world.items.topic[clicked]
+    assert (topic[near] == topic).mean() > 0.5, "chance is 1 in 64"
+    never = np.setdiff1d(np.arange(1, data.sizes.items), clicked)
+    assert table[never].norm(dim=1).max() < 1
+
+
+def test_a_projection_that_keeps_everything_keeps_the_order() -> None:
+    trial = one("encode_table2", "ENCODE", reduced=8)
+    data = data_of(trial)
+    model = network(data, trial.config)
+    with torch.no_grad():
+        model.interest.reduction.weight.copy_(torch.linalg.qr(torch.randn(8, 8))[0])
+    found = order_kept(model, data)
+    assert found["order kept"] > 0.999
+    assert found["rank correlation"] > 0.999
+    with torch.no_grad():
+        model.interest.reduction.weight[:, 1:] = 0  # one dimension is left
+    assert order_kept(model, data)["order kept"] < 0.8
+
+
+def test_agreement_is_that_of_scikit_learn() -> None:
+    label = np.repeat([[0, 0, 1, 1, 2, -1]], 10, axis=1).reshape(1, -1)
+    kind = label * 5 + 3
+    assert rand_index(label, kind) == pytest.approx(1.0)
+    assert rand_index(np.zeros_like(label), kind) == pytest.approx(0.0)
+    assert rand_index(label[:, :20], kind[:, :20]) is None, "too few events"
+    trial = one("encode_table2", "ENCODE")
+    data = data_of(trial)
+    model = network(data, trial.config)
+    assert isinstance(model.interest, Encode)
+    assert len(histories(data, 10**6).item) == 0
+    assert agreement(model, data, np.full(data.sizes.items, -1)) == {}
+
+
+def test_kinds_are_topics_of_the_world() -> None:
+    trial = one("encode_table2", "DIN", users=30)
+    assert np.array_equal(item_kinds(trial), make_world("tiny", 0, users=30).items.topic)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"look": "LCN"}, "unknown look"),
+        ({"colour": 1}, "unknown setting"),
+        ({"start": "zero"}, "unknown start"),
+        ({"clusters": 0}, "clusters must be a whole number"),
+        ({"metric": "euclid"}, "unknown metric"),
+        ({"dataset": "yelp"}, "unknown data set with settings for a whole history"),
+    ],
+)
+def test_settings_that_make_no_sense(settings: dict, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        trials("encode_table2", **{"dataset": TINY, "seeds": [0], "variants": ["ENCODE"], **settings})
+
+
+def test_real_data_has_no_knobs_and_unknown_names_are_refused(monkeypatch) -> None:
+    with pytest.raises(ConfigError, match="knobs of the world"):
+        trials("encode_table2", "ml-1m", [0], ["DIN"], users=5)
+    with pytest.raises(ConfigError, match="unknown experiment"):
+        trials("encode_table9")
+    with pytest.raises(ConfigError, match="unknown variant"):
+        trials("encode_table2", TINY, [0], ["LCN"])
+
+
+def test_every_experiment_can_be_asked_for() -> None:
+    for experiment, variants in EXPERIMENTS.items():
+        assert len(trials(experiment, TINY, [0])) == len(variants)
