@@ -42,6 +42,14 @@ SWEEPS = {  # notebooks that draw kept results, and how many seeds they run afre
     "dualrec_fig4_alpha": 1,
     "dualrec_fig5_beta": 1,
     "dualrec_fig6_attention": 2,
+    "encode_table2_all": 2,
+    "encode_table3_relevance": 1,
+    "encode_table4_reduction": 1,
+    "encode_table5_sampling": 1,
+    "encode_table6_loss": 1,
+    "encode_table7_clustering": 2,
+    "encode_fig3_clusters_and_m": 2,
+    "encode_beta": 1,
 }
 TWO_DOMAINS = {  # the same, of the world with two domains
     "lcn_table1_crp": 2,

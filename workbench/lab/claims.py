@@ -10,7 +10,7 @@ import pandas as pd
 from workbench.lab import published
 from workbench.lab.metrics import paired_interval
 
-LESS_IS_BETTER = ("logloss", "LogLoss")
+LESS_IS_BETTER = ("logloss", "LogLoss", "RI")
 
 
 def strongest(found: pd.DataFrame, variants: Sequence[str], metric: str = "auc") -> str:
@@ -57,6 +57,21 @@ def verdicts(
         )
     columns = ["claim", "metric", "better", "than", "difference", "low", "high", "seeds", "verdict", "text"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def equivalences(
+    found: pd.DataFrame, comparisons: Sequence[tuple[str, str, str, str]], margin: float, paper: str
+) -> pd.DataFrame:
+    """Claims that two variants do equally well: their paired difference lies within ``margin`` of 0.
+
+    Arguments and columns as in :func:`verdicts`; the difference is better - than. "holds" where the whole 95%
+    interval lies within the margin, "does not hold" where it lies outside, else "cannot tell".
+    """
+    table = verdicts(found, comparisons, paper)
+    inside = (table["low"] > -margin) & (table["high"] < margin)
+    outside = (table["low"] > margin) | (table["high"] < -margin)
+    verdict = np.where(inside, "holds", np.where(outside, "does not hold", "cannot tell"))
+    return table.assign(verdict=np.where(table["low"].isna(), "too few seeds", verdict), margin=margin)
 
 
 def _verdict(low: float, high: float) -> str:

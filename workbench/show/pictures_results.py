@@ -10,10 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from workbench.errors import DataError, unknown
+from workbench.lab.claims import LESS_IS_BETTER
 from workbench.lab.metrics import paired_interval
 from workbench.show import style
-
-LESS_IS_BETTER = ("LogLoss",)
 
 
 def comparison_table(
