@@ -150,7 +150,7 @@ def test_candidates_of_one_request_share_what_is_known_of_the_user(name: str) ->
     one = LongSample(torch.tensor([3]), torch.tensor([[2]]), target, events(5), events(6), events(20))
     every = LongSample(
         *(x.expand(3, *x.shape[1:]) for x in (one.user, one.profile)), target,
-        *(Behaviours(*(x.expand(3, *x.shape[1:]) for x in part[:2])) for part in one[3:]),
+        *(Behaviours(*(x.expand(3, *x.shape[1:]) for x in part[:2])) for part in one[3:6]),
     )  # fmt: skip
     shared, levels = model(one, return_levels=True)
     apart, same = model(every, return_levels=True)

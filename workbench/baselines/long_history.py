@@ -50,10 +50,12 @@ class TwoStages(Interest):
     def among_best(
         self, life: Life, query: Tensor, long: Behaviours, scores: Tensor
     ) -> tuple[Tensor, list[Level]]:
-        """The exact search among the K events with the highest scores (B, L), -inf for padding."""
+        """The exact search among the K events with the highest scores (B, L), -inf for padding and for events
+        that are out of the question.
+        """
         here, place = best(long, everywhere(long), scores, self.k)
-        events = life.events(here)
-        weights = masked_softmax(self.scores(life, query, events), here.there.unsqueeze(1))
+        events, found = life.events(here), scores.gather(1, place) > -torch.inf
+        weights = masked_softmax(self.scores(life, query, events), found.unsqueeze(1))
         return self.attention.values(weights, events), [Level("exact", place, weights)]
 
     def scores(self, life: Life, query: Tensor, events: Tensor) -> Tensor:
