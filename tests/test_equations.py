@@ -18,15 +18,19 @@ PACKAGE = Path(workbench.__file__).parent
 
 # Which module implements which equations so far. Whoever implements one adds it here.
 IMPLEMENTED = {
+    "baselines/long_history.py": {"ENCODE": "2a 3"},
     "data/histories.py": {"LIFT": "1"},
     "lab/contexts.py": {"LIFT": "11"},
+    "lab/long_measures.py": {"ENCODE": "text-2"},
     "methods/backbones.py": {},
     "methods/dualrec.py": {"DualRec": "1 2 3 4 5 6 7 9 10 11 14"},
     "methods/dualrec_config.py": {"DualRec": "8"},
     "methods/dualrec_controls.py": {},
     "methods/lcn.py": {"LCN": "2 3 4 5 6 7 8 10 12 13 14"},
     "methods/lift.py": {"LIFT": "3 5 6 7 8 9 10 14 14a 15 16 17 18"},
-    "methods/long_history.py": {"LCN": "1 9 11 text-1"},
+    "methods/clustering.py": {"ENCODE": "11"},
+    "methods/encode.py": {"ENCODE": "2 4 5 6 7 8 9 10 11 12 12a text-1 Alg1"},
+    "methods/long_history.py": {"LCN": "1 9 11 text-1", "ENCODE": "1"},
     "methods/next_item.py": {"DualRec": "12 13"},
     "methods/retrieval.py": {"LIFT": "4 12 13"},
 }

@@ -76,7 +76,7 @@ class SIMSoft(TwoStages):
 
 
 class ETA(TwoStages):
-    """ETA (Chen et al. 2021): the events whose SimHash has the most bits in common with the candidate's.
+    """ETA (Chen et al. 2021): the events whose SimHash (ENCODE, Eq. 3) shares most bits with the candidate's.
 
     Departure: the random projection is drawn once, not in every forward pass, so that a prediction is one.
     """
@@ -121,7 +121,8 @@ class TWIN(TwoStages):
 
 
 class SDIM(Interest):
-    """SDIM (Cao et al. 2022): events that fall into the candidate's hash bucket are summed up, no search.
+    """SDIM (Cao et al. 2022): events that fall into the candidate's hash bucket are summed up, no search
+    (ENCODE, Eq. 2a).
 
     groups of ``bits`` random hyperplanes each give every item a bucket; a group's vector is the sum of the
     events in the candidate's bucket, of length 1, and the interest the mean over groups.

@@ -164,6 +164,8 @@ class MIMN(Interest):
     in serving.
     """
 
+    shares = True
+
     def __init__(self, life: Life, config: EncodeConfig, slots: int = 8) -> None:
         super().__init__()
         whole("slots", slots)
@@ -195,11 +197,18 @@ class MIMN(Interest):
             channel = channel + now.unsqueeze(-1) * address * (grown - channel)
         return channel
 
+    def read(self, life: Life, query: Tensor, sample: LongSample) -> tuple[Tensor, list[Level]]:
+        """As in :class:`Interest`; candidates of one row share its memory."""
+        channel = self.remembered(life, sample.long)
+        return self._asked(query, channel if sample.row is None else channel[sample.row])
+
     def forward(self, life: Life, query: Tensor, long: Behaviours) -> tuple[Tensor, list[Level]]:
         """As in :class:`Interest`; no level: no event has a weight any more."""
-        channel = self.remembered(life, long)
+        return self._asked(query, self.remembered(life, long))
+
+    def _asked(self, query: Tensor, channel: Tensor) -> tuple[Tensor, list[Level]]:
         weights = self.attention.scores(query, channel).softmax(-1)
-        return self.attention.values(weights, channel) * long.there.any(1, keepdim=True), []
+        return self.attention.values(weights, channel), []  # without events all channels are zero
 
 
 LOOKS: dict[str, Callable[[Life, EncodeConfig, Tensor, int], Interest]] = {

@@ -78,7 +78,10 @@ EXPERIMENTS: dict[str, dict[str, dict[str, object]]] = {
         **{name: {"look": name} for name in ("DIN", "DIN-L", "TWIN")},
         "ENCODE": {},
     },
-    "encode_memory": {"MIMN": {"look": "MIMN"}, "DIN": {"look": "DIN"}, "ENCODE": {}},
+    # MIMN reads one event after the other: shorter lives and fewer rows, for all three
+    "encode_memory": {
+        name: {"look": name, "long": 200, "rows": 16_000} for name in ("MIMN", "DIN", "ENCODE")
+    },
     "encode_readings": {
         "ENCODE": {},
         "DIN-L": {"look": "DIN-L"},

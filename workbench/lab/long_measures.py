@@ -133,7 +133,7 @@ def attention_of(levels: Sequence[Level], length: int) -> Tensor:
 
 
 def relevance_indicator(reference: Tensor, weights: Tensor, there: Tensor, smoothing: float = 0.01) -> Tensor:
-    """ENCODE, Section 4.6.1 (Eq. text-2): the cross-entropy of a look's weights under those of DIN-L, (B,).
+    """ENCODE, Eq. text-2 (Section 4.6.1): the cross-entropy of a look's weights under those of DIN-L, (B,).
 
     Both (B, L), adding up to 1 over the events that are there. A look that gives an event no weight at all
     would have an infinite one, so a hundredth of its weight is spread over all events (ambiguity E13).

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -108,5 +109,7 @@ def train_encode(
     model: LongHistory, data: LongData, config: Mapping[str, object], seed: int, **how: object
 ) -> Fit:
     """ENCODE or a system it is compared with; config["every"] : batches between runs of the offline stage."""
-    batch = OfflineStage(model, data, config["every"]).batch if isinstance(model.interest, Encode) else None
+    batch = partial(data.batch, together=model.interest.shares)
+    if isinstance(model.interest, Encode):
+        batch = OfflineStage(model, data, config["every"]).batch
     return train(model, data, config, seed, encode.training_loss, batch, together=True, **how)

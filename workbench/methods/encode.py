@@ -156,7 +156,7 @@ def _below(count: Tensor) -> Tensor:
 
 
 def auxiliary_loss(items: Tensor, projection: Tensor, drawn: Triplets, config: EncodeConfig) -> Tensor:
-    """L_aux, a scalar, 0 without anchors: Eq. 6 with the margin of Eq. 7 or a fixed one, Eq. 12, or 12a.
+    """L_aux, a scalar, 0 without anchors: Eq. 6 with the margin of Eq. 7 or a fixed one, or Eqs. 12 and 12a.
 
     items (V, d): constants here, so that the projection W_h (d, m) alone is trained. Which of two others is
     the positive (Eq. 5), and what a distance should be, is said by the distances in R^d.
@@ -281,7 +281,7 @@ class Encode(Interest):
         return self.online(query, Interests(*(part[sample.row] for part in offline))), []
 
     def offline(self, life: Life, long: Behaviours) -> tuple[Interests, Tensor, Tensor]:
-        """Algorithm 1 without its loss: interests of U users, and the events' clusters and weights (U, L)."""
+        """Alg. 1 without its loss: interests of U users, and the events' clusters and weights (U, L)."""
         label = self.clustered(life, long) if long.cluster is None else long.cluster
         inside = within(self.reduced(life, long), label, self.config)
         return extract(life.item, long.item, inside, label, self.config.clusters.clusters), label, inside
@@ -291,7 +291,7 @@ class Encode(Interest):
         return functional.embedding(long.item, self.reduction(life.item))
 
     def clustered(self, life: Life, long: Behaviours) -> Tensor:
-        """Algorithm 1, line 11: (U, L), -1 for padding."""
+        """Alg. 1, line 11: (U, L), -1 for padding."""
         return cluster(self.reduced(life, long), long.there, self.config.clusters)
 
     def online(self, query: Tensor, offline: Interests) -> Tensor:
@@ -331,6 +331,6 @@ class Likeness(nn.Module):
 
 
 def training_loss(model: LongHistory, sample: LongSample, label: Tensor) -> Tensor:
-    """Section 4.2: L_CE (Eq. 2) and what the look at the long history asks for aside, 0.1 L_aux (Eq. 6)."""
+    """Section 4.2, Eq. text-1: L_CE (Eq. 2) and what the look at the long history asks for aside, 0.1 L_aux (Eq. 6)."""
     clicks = functional.binary_cross_entropy_with_logits(model(sample), label.float())
     return clicks + model.interest.aside(model.life, sample.long)

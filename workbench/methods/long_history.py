@@ -270,7 +270,7 @@ class TargetAttention(nn.Module):
 
 
 class LongHistory(nn.Module):
-    """p(y = 1 | user, candidate, profile, sequences) of LCN, Eq. 1, as a logit.
+    """p(y = 1 | user, candidate, profile, sequences) of LCN, Eq. 1, and ENCODE, Eq. 1, as a logit.
 
     Departures, for all systems alike: beside every vector that was read stands its product with the
     candidate, number by number, as in the public code of DIN; a network learns little of likeness without.
