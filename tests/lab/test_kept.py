@@ -8,7 +8,7 @@ import pytest
 
 from workbench.errors import ConfigError
 from workbench.lab import published
-from workbench.lab.claims import strongest, verdicts, weakest
+from workbench.lab.claims import equivalences, strongest, verdicts, weakest
 from workbench.lab.kept import complete, context_scores, known, long
 from workbench.lab.store import Store, Trial
 
@@ -123,3 +123,21 @@ def test_strongest_and_weakest_look_at_what_was_run():
     assert strongest(found, ["A", "B"], "logloss") == "B"
     assert weakest(found, ["A", "B", "Z"], "logloss") == weakest(found, ["B", "A"]) == "A"
     assert strongest(found, ["Y", "Z"]) == "Y"
+
+
+@pytest.mark.parametrize(
+    ("lead", "verdict"),
+    [(0.0001, "holds"), (0.0030, "does not hold"), (-0.0030, "does not hold"), (0.0020, "cannot tell")],
+)
+def test_to_do_equally_well_the_whole_interval_has_to_lie_within_the_margin(lead, verdict):
+    noise = np.array([-2e-4, 1e-4, 1e-4])
+    found = pd.DataFrame(
+        [("a", s, 0.7 + 0.01 * s + lead + noise[s]) for s in range(3)]
+        + [("b", s, 0.7 + 0.01 * s) for s in range(3)],
+        columns=["variant", "seed", "AUC"],
+    )
+    told = equivalences(found, [("E02", "a", "b", "AUC")], 0.002, paper="ENCODE").iloc[0]
+    assert told["verdict"] == verdict
+    assert told["difference"] == pytest.approx(lead)
+    one = equivalences(found[found["seed"] == 0], [("E02", "a", "b", "AUC")], 0.002, paper="ENCODE").iloc[0]
+    assert one["verdict"] == "too few seeds"

@@ -331,6 +331,6 @@ class Likeness(nn.Module):
 
 
 def training_loss(model: LongHistory, sample: LongSample, label: Tensor) -> Tensor:
-    """Section 4.2, Eq. text-1: L_CE (Eq. 2) and what the look at the long history asks for aside, 0.1 L_aux (Eq. 6)."""
+    """Section 4.2, Eq. text-1: L_CE (Eq. 2), and what the look asks for aside, 0.1 L_aux (Eq. 6)."""
     clicks = functional.binary_cross_entropy_with_logits(model(sample), label.float())
     return clicks + model.interest.aside(model.life, sample.long)
