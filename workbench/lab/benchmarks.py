@@ -13,7 +13,7 @@ import pandas as pd
 from workbench.data.interactions import Interactions
 from workbench.data.world import make_world
 from workbench.data.world_kernel import N_DRAWS
-from workbench.lab import dualrec_speed, lcn_speed, lift_speed, retrieval_speed
+from workbench.lab import dualrec_speed, encode_speed, lcn_speed, lift_speed, retrieval_speed
 from workbench.lab.bench import Measurement, benchmark, compare
 
 
@@ -101,3 +101,9 @@ def dualrec(size: str) -> Iterator[Measurement]:
 def lcn(size: str) -> Iterator[Measurement]:
     """The attention pyramid beside a search and beside attention to everything, and how all grow with L."""
     yield from lcn_speed.measurements(size)
+
+
+@benchmark("encode", help="cluster, extract interests, answer requests; peers scikit-learn and other looks")
+def encode(size: str) -> Iterator[Measurement]:
+    """ENCODE's two stages beside what public code does, and how they grow with K, L and m."""
+    yield from encode_speed.measurements(size)

@@ -15,7 +15,7 @@ LCN, Section 5.4, says that its model answers 3 ms later than the one that it re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from workbench.baselines.long_history import SIMSoft
 from workbench.lab.bench import Measurement, Timing, grown, measure
 from workbench.lab.lift import made
-from workbench.lab.long_samples import GAPS
+from workbench.lab.long_speed import SIZES_OF, drawn, predicting, request
 from workbench.methods.layers import masked_softmax
 from workbench.methods.lcn import Pyramid, PyramidConfig
 from workbench.methods.long_history import (
@@ -34,15 +34,12 @@ from workbench.methods.long_history import (
     Level,
     Life,
     LongHistory,
-    LongSample,
-    Sizes,
     best,
     everywhere,
     masked,
 )
 
-ITEMS, CATEGORIES, SHORT, K1, K2 = 30_000, 100, 50, 200, 50
-SIZES_OF = Sizes(ITEMS, (7, 3, 31), (CATEGORIES, 50), (CATEGORIES, GAPS))
+K1, K2 = 200, 50
 
 
 class GatheredSIM(SIMSoft):
@@ -106,49 +103,10 @@ SIZES = {
 }
 
 
-def drawn(users: int, length: int) -> LongSample:
-    """Random candidates, each of a user with full sequences."""
-    generator = torch.Generator().manual_seed(0)
-
-    def codes(size: int, *shape: int) -> Tensor:
-        return torch.randint(1, size, shape, generator=generator)
-
-    def events(n: int) -> Behaviours:
-        context = [codes(size, users, n) for size in SIZES_OF.context]
-        return Behaviours(codes(ITEMS, users, n), torch.stack(context, -1))
-
-    profile = torch.stack([codes(size, users) for size in SIZES_OF.profile], -1)
-    target = torch.stack([codes(size, users) for size in (ITEMS, *SIZES_OF.target)], -1)
-    return LongSample(torch.arange(users), profile, target, events(SHORT), events(SHORT), events(length))
-
-
-def request(sample: LongSample, repeated: bool) -> LongSample:
-    """The first user with all candidates: what is known of the user once, or once a candidate."""
-    count = len(sample.target) if repeated else 1
-
-    def first(part: Tensor | Behaviours) -> Tensor | Behaviours:
-        if isinstance(part, Behaviours):
-            return Behaviours(first(part.item), first(part.context))
-        return part[:1].expand(count, *part.shape[1:]).contiguous()
-
-    parts = ("user", "profile", "short", "short_source", "long")
-    return sample._replace(**{name: first(getattr(sample, name)) for name in parts})
-
-
 def networks() -> dict[str, LongHistory]:
     """An untrained network for each of SYSTEMS."""
     return {name: made(lambda look=look: LongHistory(SIZES_OF, look), 0).eval()
             for name, look in SYSTEMS.items()}  # fmt: skip
-
-
-def predicting(model: LongHistory, sample: LongSample) -> Callable[[], None]:
-    """A prediction for all candidates."""
-
-    def run() -> None:
-        with torch.inference_mode():
-            model(sample)
-
-    return run
 
 
 def measurements(size: str) -> Iterator[Measurement]:

@@ -70,8 +70,8 @@ def train(
 
 
 class OfflineStage:
-    """The clusters of all long sequences, found again every so many batches: ENCODE's offline stage while it
-    is trained (ambiguity E10).
+    """The clusters of the long sequences trained on, found again every so many batches: ENCODE's offline
+    stage while it is trained (ambiguity E10).
 
     An impression's sequence is that of many others, so clusters are found once for all of them, and batches
     bring them along, each sequence once. h, centres, weights and interests are those of the present
@@ -80,11 +80,11 @@ class OfflineStage:
 
     def __init__(self, model: LongHistory, data: LongData, every: int) -> None:
         self.model, self.data, self.every, self.batches = model, data, every, 0
-        kinds = int(data.kind.max()) + 1
-        self.one = torch.zeros(kinds, dtype=torch.int64, device=data.kind.device)
-        self.one[data.kind] = torch.arange(len(data), device=data.kind.device)
-        length = max(int(data.events.max()), 1)
-        self.label = torch.full((kinds, length), -1, dtype=torch.int16, device=self.one.device)
+        part = data.parts["train"]
+        self.kinds, row = data.kind[part].unique(return_inverse=True)  # the sequences trained on
+        self.one = torch.zeros_like(self.kinds).scatter(0, row, part)  # an impression of each
+        length = max(int(data.events[part].max()), 1)
+        self.label = torch.full((len(self.kinds), length), -1, dtype=torch.int16, device=part.device)
 
     def batch(self, index: Tensor) -> LongSample:
         """As :meth:`LongData.batch`, each sequence once and with its clusters."""
@@ -92,8 +92,8 @@ class OfflineStage:
             self.run()
         self.batches += 1
         sample = self.data.batch(index, together=True)
-        kinds = self.data.kind[index].unique()
-        label = self.label[kinds, : sample.long.item.shape[1]].long()
+        which = torch.searchsorted(self.kinds, self.data.kind[index].unique())
+        label = self.label[which, : sample.long.item.shape[1]].long()
         return sample._replace(long=sample.long._replace(cluster=label))
 
     def run(self) -> None:
