@@ -10,16 +10,25 @@ from elsewhere import FAR, HERE, Elsewhere, fabric, is_far
 from workbench.baselines.long_history import LOOKS
 from workbench.data.splits import global_time_split
 from workbench.data.world import make_world
-from workbench.lab import lcn_trials
+from workbench.lab import encode_trials, lcn_trials
 from workbench.lab.alignment import told_apart
+from workbench.lab.clusters import agreement, order_kept
 from workbench.lab.datastore import Datastore
 from workbench.lab.dualrec_trials import _model, train, trials
 from workbench.lab.leave_one_out import NextItemTask
 from workbench.lab.lift import Recipe, encode, fresh_encoder, lift, pretrain, train_predictor
 from workbench.lab.lift import made as with_seed
 from workbench.lab.lift_data import LIFTData
-from workbench.lab.long_measures import alike_of, clicks, consistency_of, sharpness_of
+from workbench.lab.long_measures import (
+    alike_of,
+    attention_on_kind,
+    clicks,
+    consistency_of,
+    relevance_of,
+    sharpness_of,
+)
 from workbench.lab.long_samples import LongData
+from workbench.lab.long_training import train_encode
 from workbench.lab.ranking import all_items, rank
 from workbench.lab.training import predict
 from workbench.methods.lcn import CRPConfig, Pyramid, PyramidConfig, training_loss
@@ -192,3 +201,30 @@ def test_all_of_an_lcn_trial():
     found = compute(HERE)
     with Elsewhere():
         assert compute(FAR) == found
+
+
+@pytest.mark.parametrize(
+    ("variant", "settings"),
+    [("ENCODE", {}), ("ENCODE", {"algorithm": "routing"}), ("ENCODE", {"algorithm": "agglomerative"}),
+     ("ENCODE", {"loss": "n-pair", "sampling": "batch"}), ("UBR4CTR", {}), ("SIM hard", {}), ("TWIN", {})],
+)  # fmt: skip
+def test_all_of_an_encode_trial(variant: str, settings: dict):
+    """On the processor k-means is compiled and elsewhere it is not: the same but for the last digits."""
+    (trial,) = encode_trials.trials(
+        "encode_table2", "world:tiny", [0], [variant], epochs=1, dropout=0.0, **settings
+    )
+    here, kinds = encode_trials.data_of(trial), encode_trials.item_kinds(trial)
+
+    def compute(device):
+        data = here.to(device)
+        model = with_seed(lambda: encode_trials.network(data, trial.config), 0).to(device)
+        train_encode(model, data, trial.config, 0)
+        found = clicks(model, data, data.parts["test"]) | attention_on_kind(model, data, kinds)
+        found |= relevance_of(model, model, data)
+        if variant == "ENCODE":
+            found |= order_kept(model, data) | agreement(model, data, kinds)
+        return found
+
+    found = compute(HERE)
+    with Elsewhere():
+        assert compute(FAR) == pytest.approx(found, abs=0.02)
