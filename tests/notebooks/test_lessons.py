@@ -151,3 +151,52 @@ def test_lesson_07_looks_through_a_thousand_events(tmp_path, monkeypatch):
     )
     about = json.loads((figures / "lcn_do_levels_agree__world-two-domain-long.json").read_text())
     assert about["configuration"]["k1"] == 200
+
+
+def test_lesson_08_folds_a_life_into_interests(tmp_path, monkeypatch):
+    figures = run("08_encode_offline", tmp_path, monkeypatch)  # its cells check what is done by hand
+    rank = pd.read_csv(figures / "encode_distances_kept__world-lifelong.csv")["rank correlation"]
+    assert rank.is_monotonic_increasing
+    assert 0.25 < rank[1] < 0.45 < rank[3] < 0.7
+    losses = (
+        pd.read_csv(figures / "encode_losses__world-lifelong.csv")
+        .groupby("loss")[["order kept", "ARI"]]
+        .mean()
+    )
+    assert losses["order kept"].between(0.58, 0.7).all()
+    assert (losses.drop("none")["order kept"] > losses["order kept"]["none"]).all()
+    assert losses.idxmax().eq("n-pair").all()
+    agree = pd.read_csv(figures / "encode_agreement_by_clusters__world-lifelong.csv")
+    best = agree.loc[agree.groupby("m")["value"].idxmax()].set_index("m")
+    assert best["clusters"].between(8, 24).all()
+    assert best["value"][4] < 0.55 < best["value"][8] < best["value"][32]
+    inside = pd.read_csv(figures / "encode_weight_and_count__world-lifelong.csv").set_index("m")
+    gain = inside["weight"] - inside["mean"]
+    assert gain[4] < 0.04 < gain[8]
+    about = json.loads((figures / "encode_one_life__world-lifelong.json").read_text())
+    assert about["seed"] == SEED
+    assert "users=120" in about["note"]
+
+
+def test_lesson_09_asks_interests_in_place_of_events(tmp_path, monkeypatch):
+    figures = run("09_encode_online", tmp_path, monkeypatch)  # its cells check both stages and both extremes
+    ends = pd.read_csv(figures / "encode_extremes__world-lifelong.csv")
+    ends = ends.set_index(["to", "own", "clusters"])["distance"].sort_index()
+    assert ends["DIN-L", True, 1000] < 1e-4
+    assert 0.05 < ends["DIN-L", False, 1000] < 0.25, "k-means counts a repeated click once"
+    assert ends["DIN-L", False, 1] > 0.55 > ends["DIN-L", False, 30] > ends["DIN-L", False, 200]
+    assert ends["AvgPooling", False, 1] < 0.25
+    judges = pd.read_csv(figures / "encode_two_judges__world-lifelong.csv").set_index("method")
+    ri, uniform = judges["RI"], judges["RI uniform"].mean()
+    assert ri["DIN-L"] < ri["ENCODE"] - 0.2 < uniform - 0.2 < ri["TWIN"] - 0.5
+    on_kind = judges["on kind"]
+    assert on_kind["TWIN"] > on_kind["DIN-L"] + 0.1 > on_kind["ENCODE"] + 0.1 > on_kind["AvgPooling"] + 0.2
+    likeness = pd.read_csv(figures / "encode_what_softmax_forgets__world-lifelong.csv")
+    auc = likeness.pivot(index="system", columns="beta", values="auc")
+    assert 0.72 < likeness["counted"].mean() < 0.80
+    assert auc.loc["DIN-L", 5] > auc.loc["DIN-L", 20] + 0.04
+    assert auc.loc["ENCODE", 20] > auc.loc[["DIN-L", "TWIN"], 20].max() + 0.03
+    assert abs(auc.loc["ENCODE", 20] - auc.loc["ENCODE", 5]) < 0.015
+    assert auc.loc["TWIN", 0.05] > auc.loc["DIN-L", 0.05] + 0.02, "a search with flat attention counts"
+    about = json.loads((figures / "encode_two_judges__world-lifelong.json").read_text())
+    assert about["configuration"] == {"clusters": 30, "reduced": 4, "beta": 5.0}
