@@ -15,7 +15,11 @@ from workbench.lab.places import PACKAGE, Places
 AT = Places(PACKAGE.parent)
 LESSONS = [book for book in find(AT).values() if not book.figure]
 # Solutions are as right on a small world; what these lessons measure is asserted in test_lessons.py.
-SMALLER = {"06_lcn_align": "world:tiny_two_domain", "07_lcn_pyramid": "world:tiny_two_domain"}
+SMALLER = {
+    "06_lcn_align": "world:tiny_two_domain",
+    "07_lcn_pyramid": "world:tiny_two_domain",
+    "09_encode_online": "world:tiny",
+}
 
 
 def test_the_lessons_are_found() -> None:
