@@ -197,3 +197,13 @@ def test_real_data_has_no_knobs_and_unknown_names_are_refused(monkeypatch) -> No
 def test_every_experiment_can_be_asked_for() -> None:
     for experiment, variants in EXPERIMENTS.items():
         assert len(trials(experiment, TINY, [0])) == len(variants)
+
+
+def test_a_knob_at_its_usual_value_is_the_plain_trial() -> None:
+    plain = trials("encode_life", TINY, [0], ["DIN"])
+    assert trials("encode_life", TINY, [0], ["DIN"], interests=3, interest_longevity=1) == plain
+    assert (
+        trials("encode_life", TINY, [0], ["DIN"], interest_longevity=0)[0].config["interest_longevity"] == 0.0
+    )
+    with pytest.raises(ConfigError, match="interest_longevity must lie between 0 and 1"):
+        trials("encode_life", TINY, [0], ["DIN"], interest_longevity=2)

@@ -24,6 +24,7 @@ from workbench.baselines.whole_history import LOOKS
 from workbench.data import load
 from workbench.data.interactions import Interactions
 from workbench.data.world import make_world
+from workbench.data.world_config import configure
 from workbench.errors import ConfigError, unknown
 from workbench.lab.clusters import agreement, order_kept
 from workbench.lab.experiments import variants_of
@@ -124,7 +125,7 @@ SETTINGS: dict[str, dict[str, object]] = {
 TUNED: dict[str, dict[str, float]] = {
     "world:lifelong": dict.fromkeys(("SIM hard", "UBR4CTR", "ETA", "ETA-ENCODE", "ETA-TA", "TWIN"), 2.5),
 }
-DATA = {"interest_longevity": 1.0, "interests": None, "users": None}  # knobs of the world, where they differ
+DATA = ("interest_longevity", "interests", "users")  # knobs of the world; named where they differ
 TOGETHER = 8  # impressions of one user at one time, where not all are trained on or asked about
 VERSION = 1  # of what a configuration gives; goes up when the same one gives other numbers
 ENCODE_ALONE = ("reduced", "loss", "sampling", "weight", "margin", "negatives", "anchors")  # of its reduction
@@ -152,7 +153,7 @@ def trials(
     configs = {name: _config(dataset, changes, settings) for name, changes in chosen.items()}
     found = []
     for seed in seeds:
-        fingerprint = _log(dataset, seed, _knobs(settings)).fingerprint
+        fingerprint = _log(dataset, seed, _knobs(dataset, settings)).fingerprint
         found += [Trial(name, dataset, fingerprint, seed, dict(config)) for name, config in configs.items()]
     return found
 
@@ -182,7 +183,7 @@ def _config(dataset: str, changes: Mapping[str, object], settings: Mapping[str, 
     if look in ("DIN", "AvgPooling", "SDIM", "DIN-L", "MIMN", "ENCODE"):
         idle.add("k")
     config = {name: value for name, value in config.items() if name not in idle}
-    return {"version": VERSION, **config, **_knobs(settings)}
+    return {"version": VERSION, **config, **_knobs(dataset, settings)}
 
 
 def encode_config(config: Mapping[str, object]) -> EncodeConfig:
@@ -197,8 +198,15 @@ def _of(kind: type, config: Mapping[str, object]):
     return kind(**{name: config[name] for name in names if name in config})
 
 
-def _knobs(settings: Mapping[str, object]) -> dict[str, object]:
-    return {name: settings[name] for name, usual in DATA.items() if settings.get(name, usual) != usual}
+def _knobs(dataset: str, settings: Mapping[str, object]) -> dict[str, object]:
+    """Those that are not as they are anyway."""
+    given = {name: settings[name] for name in DATA if name in settings}
+    if not dataset.startswith("world"):
+        return given
+    preset = dataset.partition(":")[2]
+    usual, asked = configure(preset), configure(preset, **given)  # as the world reads them: 0 is 0.0
+    found = {name: getattr(asked, name) for name in given}
+    return {name: value for name, value in found.items() if value != getattr(usual, name)}
 
 
 def _log(dataset: str, seed: int, knobs: Mapping[str, object]) -> Interactions:
