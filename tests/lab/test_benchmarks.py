@@ -14,7 +14,7 @@ from workbench.lab.retrieval_speed import check_same_scores, draw_log
 from workbench.methods.retrieval import rank_scores
 from workbench.show import benchmarks  # noqa: F401  (registers the explorer's)
 
-KNOWN = {"dualrec", "explorer", "interactions", "lcn", "lift", "retrieval", "world"}
+KNOWN = {"dualrec", "encode", "explorer", "interactions", "lcn", "lift", "retrieval", "world"}
 
 
 def test_the_known_benchmarks_are_registered() -> None:

@@ -46,7 +46,7 @@ def test_full_attention_reads_every_event_and_no_padding() -> None:
     short = sample._replace(long=Behaviours(item[:, :30], sample.long.context[:, :30]))
     assert torch.allclose(model(cut), model(short), atol=1e-6)
     moved = item.clone()
-    moved[:, 0] = moved[:, 0] % (lcn_speed.ITEMS - 2) + 1
+    moved[:, 0] = moved[:, 0] % (lcn_speed.SIZES_OF.items - 2) + 1
     assert not torch.allclose(model(cut), model(cut._replace(long=Behaviours(moved, sample.long.context))))
 
 

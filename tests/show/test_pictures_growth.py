@@ -45,3 +45,25 @@ def test_names_of_equal_times_do_not_stand_on_each_other():
 def test_without_the_champion_there_is_nothing_to_say():
     with pytest.raises(DataError, match="LIFT was not timed"):
         time_growth(timed(RIM={5: 0.001}), {})
+
+
+def test_a_title_of_ones_own_and_a_level_that_does_not_grow():
+    frame = timed(ENCODE={100: 0.001, 1000: 0.001}, DIN={100: 0.001, 1000: 0.01})
+    frame = pd.concat([frame, frame.assign(knob="L")])
+    figure = time_growth(
+        frame, {}, champion="ENCODE", title="It is level", per="request", level=("the rest", 0.05), room=1.0
+    )
+    assert figure.get_suptitle() == "It is level"
+    assert figure.axes[0].get_ylabel() == "ms a request"
+    for axes in figure.axes:
+        assert axes.lines[-1].get_ydata() == pytest.approx([50, 50])
+        assert "the rest" in {text.get_text() for text in axes.texts}
+    assert figure.get_figwidth() > time_growth(frame, {}, champion="ENCODE").get_figwidth()
+
+
+def test_names_do_not_stand_on_each_other_where_times_span_many_powers_of_ten():
+    figure = time_growth(timed(LIFT={5: 1e-6, 9: 1e-3}, RIM={5: 1.0, 9: 1e-3}, DIN={5: 1.0, 9: 1e-3}), {})
+    (axes,) = figure.axes
+    figure.draw_without_rendering()
+    boxes = sorted((text.get_window_extent() for text in axes.texts), key=lambda box: box.y0)
+    assert all(low.y1 <= high.y0 + 1 for low, high in pairwise(boxes))

@@ -295,7 +295,8 @@ def exponents(growth: pd.DataFrame, last: int = 3) -> pd.DataFrame:
     """Slopes of log time over log setting, at the ``last`` settings: columns knob, system, exponent."""
     found = []
     for (knob, system), rows in quickest(growth).groupby(["knob", "system"], sort=False):
-        setting, seconds = np.log(rows[["setting", "seconds"]].to_numpy()[-last:].T)
+        larger = rows.sort_values("setting").iloc[-last:]
+        setting, seconds = np.log(larger["setting"]), np.log(larger["seconds"])
         found.append((knob, system, np.polyfit(setting, seconds, 1)[0]))
     return pd.DataFrame(found, columns=["knob", "system", "exponent"])
 

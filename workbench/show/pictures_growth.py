@@ -14,15 +14,25 @@ from workbench.errors import DataError
 from workbench.show import style
 
 WIDTH = 4.1  # inches a panel
+NAME = 0.06  # of the height of a panel
 
 
 def time_growth(
-    frame: pd.DataFrame, names: Mapping[str, str], *, champion: str = "LIFT", small_print: str = ""
+    frame: pd.DataFrame,
+    names: Mapping[str, str],
+    *,
+    champion: str = "LIFT",
+    small_print: str = "",
+    title: str | None = None,
+    per: str = "batch",
+    room: float = 0.32,
+    level: tuple[str, float] | None = None,
 ) -> Figure:
     """Milliseconds against each knob, one panel each, both axes logarithmic; a system is a line.
 
     frame : columns knob, setting, system, seconds, one row a repeat (medians are drawn). names : knob -> what
-    it is, for its axis.
+    it is, for its axis. title : default how the champion's time grows; per : what the milliseconds are for;
+    room : for names between panels, as a share of a panel; level : name and seconds of what does not grow.
 
     Raises DataError when the champion was not timed.
     """
@@ -30,22 +40,25 @@ def time_growth(
     if champion not in set(ms["system"]):
         raise DataError(f"{champion} was not timed", column="system", fix="Time it in the same run")
     knobs = list(dict.fromkeys(ms["knob"]))
+    apart = max(1.3, (ms["seconds"].max() / ms["seconds"].min()) ** NAME)
     with style.theme():
-        width = 0.85 + WIDTH * len(knobs)
+        width = 0.85 + WIDTH * (len(knobs) + (room - 0.32) * (len(knobs) - 1))
         figure = Figure(figsize=(width, 4.4))
         panels = figure.subplots(
             1, len(knobs), sharey=True, squeeze=False,
-            gridspec_kw={"left": 0.85 / width, "right": 0.93, "top": 0.8, "bottom": 0.15, "wspace": 0.32},
+            gridspec_kw={"left": 0.85 / width, "right": 0.93, "top": 0.8, "bottom": 0.15, "wspace": room},
         )[0]  # fmt: skip
         for axes, knob in zip(panels, knobs, strict=True):
-            _panel(axes, ms[ms["knob"] == knob], champion)
+            _panel(axes, ms[ms["knob"] == knob], champion, apart)
             axes.set_xlabel(names.get(knob, knob))
-        panels[0].set_ylabel("ms a batch")
-        style.headline(figure, _in_words(ms, champion), small_print)
+            if level is not None:
+                _level(axes, level[0], 1e3 * level[1])
+        panels[0].set_ylabel(f"ms a {per}")
+        style.headline(figure, title or _in_words(ms, champion), small_print)
     return figure
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, champion: str) -> None:
+def _panel(axes: Axes, rows: pd.DataFrame, champion: str, apart: float) -> None:
     settings = np.unique(rows["setting"])
     ends = rows[rows["setting"] == settings[-1]].sort_values("seconds")
     lowest = 0.0
@@ -54,7 +67,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, champion: str) -> None:
         colour = style.TARGET if system == champion else style.INK
         how = {"lw": 2.4} if system == champion else {"lw": 1.2, "ls": "--" if champion in system else "-"}
         axes.plot(line["setting"], line["seconds"], marker="o", color=colour, ms=5, **how)
-        lowest = max(seconds, lowest * 1.3)  # names do not stand on each other
+        lowest = max(seconds, lowest * apart)  # names do not stand on each other
         axes.annotate(
             system, (settings[-1], lowest), (7, 0), textcoords="offset points", va="center", fontsize=10,
             color=colour, annotation_clip=False,
@@ -67,6 +80,15 @@ def _panel(axes: Axes, rows: pd.DataFrame, champion: str) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.grid(axis="y", lw=0.6)
+
+
+def _level(axes: Axes, name: str, ms: float) -> None:
+    """A dashed line from side to side, and what it is, on its left end."""
+    axes.axhline(ms, color=style.MUTED, lw=1.2, ls="--", zorder=1)
+    axes.annotate(
+        name, (0, ms), (4, 3), xycoords=axes.get_yaxis_transform(), textcoords="offset points", fontsize=10,
+        color=style.MUTED, va="bottom",
+    )  # fmt: skip
 
 
 def _in_words(ms: pd.DataFrame, champion: str) -> str:
