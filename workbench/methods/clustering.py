@@ -178,7 +178,7 @@ def routing(h: Tensor, count: Tensor, config: ClusterConfig) -> Tensor:
 
 def agglomerative(h: Tensor, count: Tensor, config: ClusterConfig) -> Tensor:
     """Bottom-up with average linkage of 1 - cosine, by the library, one user after the other."""
-    from scipy.cluster.hierarchy import cut_tree, linkage
+    from scipy.cluster.hierarchy import fcluster, linkage
 
     x, label = functional.normalize(h, dim=-1), torch.full(h.shape[:2], -1)
     for user, n in enumerate(count.tolist()):
@@ -187,8 +187,8 @@ def agglomerative(h: Tensor, count: Tensor, config: ClusterConfig) -> Tensor:
             continue
         events = x[user, :n].double().cpu().numpy()
         apart = np.clip(1 - events @ events.T, 0, None)[np.triu_indices(n, 1)]
-        tree = cut_tree(linkage(apart, "average"), min(config.clusters, n))
-        label[user, :n] = torch.from_numpy(tree[:, 0]).long()
+        found = fcluster(linkage(apart, "average"), min(config.clusters, n), "maxclust")
+        label[user, :n] = torch.from_numpy(found).long() - 1
     return label.to(x.device)
 
 
