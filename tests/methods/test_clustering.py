@@ -145,6 +145,21 @@ def test_an_empty_cluster_keeps_its_centre_and_makes_no_nan() -> None:
     assert centres(h, label, 3)[0].tolist() == [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]]
 
 
+@every
+def test_vectors_that_are_not_numbers_have_some_cluster(algorithm: str) -> None:
+    """A training that diverges must not take the process with it."""
+    h, there = drawn(40, 12)
+    h[0] = torch.inf
+    h[1, 3:9] = torch.nan
+    if algorithm == "agglomerative":  # the library refuses them itself
+        with pytest.raises(ValueError, match="finite"):
+            cluster(h, there, ClusterConfig(5, algorithm=algorithm))
+        return
+    label = cluster(h, there, ClusterConfig(5, algorithm=algorithm))
+    assert torch.equal(label >= 0, there)
+    assert label.max() < 5
+
+
 def test_starts_do_not_depend_on_the_longest_user_and_are_distinct() -> None:
     short, long = starts(torch.tensor([20]), 8, 5), starts(torch.tensor([20, 900]), 8, 5)
     assert torch.equal(short[0], long[0])

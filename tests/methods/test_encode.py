@@ -209,27 +209,28 @@ def test_one_users_row_serves_all_candidates() -> None:
 
 
 def test_triplets_by_hand() -> None:
-    """s: an anchor along x, a near and a far other; h keeps the second coordinate alone."""
+    """s: an anchor along x, a near other at 45 degrees and a far one along y."""
     items = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
     drawn = Triplets(torch.tensor([1]), torch.tensor([[3, 2]]))  # the far one first
     keep = torch.eye(2)
-    gap = 1 - (1 - 1 / math.sqrt(2))
-    by_hand = {"dynamic": 0.0, "fixed": 0.0, "mse": None, "n-pair": math.log(1 + math.exp(0 - 1))}
-    for loss in ("dynamic", "fixed", "n-pair"):
-        assert auxiliary_loss(items, keep, drawn, EncodeConfig(loss=loss)).item() == pytest.approx(
-            by_hand[loss], abs=1e-6
-        )
+    gap = 1 / math.sqrt(2)  # of distances 1 and 1 - 1 / sqrt(2)
+    kept = {"dynamic": 0.0, "fixed": 0.0, "n-pair": math.log(1 + math.exp(0 - 1))}
+    for loss, by_hand in kept.items():
+        found = auxiliary_loss(items, keep, drawn, EncodeConfig(loss=loss)).item()
+        assert found == pytest.approx(by_hand, abs=1e-6)
     wide = EncodeConfig(loss="fixed", margin=1.0)
     assert auxiliary_loss(items, keep, drawn, wide).item() == pytest.approx(1 - gap)
-    turned = torch.tensor([[1.0, 0.0], [2.0, 1.0]])  # the far one becomes the nearer one
-    h = items @ turned
-    near, far = (distance(h[1], h[z]).item() for z in (2, 3))
-    assert near < far or auxiliary_loss(items, turned, drawn, EncodeConfig()).item() == pytest.approx(
-        near - far + gap
-    )
+    # h: the anchor stays, the near one goes to (1, 3), the far one to (2, 1) / sqrt(5), which is now nearer
+    swap = torch.tensor([[1.0, 0.0], [2.0, 1.0]])
+    near, far = 1 - 3 / math.sqrt(10), 1 - 2 / math.sqrt(5)
+    h = items @ swap
+    assert (distance(h[1], h[2]).item(), distance(h[1], h[3]).item()) == pytest.approx((near, far))
+    by_hand = max(0.0, near - far + gap)
+    assert by_hand > 0.6
+    assert auxiliary_loss(items, swap, drawn, EncodeConfig()).item() == pytest.approx(by_hand)
     pair = Triplets(torch.tensor([1]), torch.tensor([[3]]))
-    squash = torch.tensor([[1.0], [1.0]])  # in one dimension all distances are 0 or 2
-    assert auxiliary_loss(items, squash, pair, EncodeConfig(loss="mse")).item() == pytest.approx(1.0)
+    line = torch.tensor([[1.0], [1.0]])  # in one dimension all distances are 0 or 2
+    assert auxiliary_loss(items, line, pair, EncodeConfig(loss="mse")).item() == pytest.approx(1.0)
 
 
 def test_the_dynamic_margin_asks_for_no_more_than_there_is() -> None:

@@ -7,7 +7,6 @@ where that is not known: topics in the world, else a field such as the genre.
 from __future__ import annotations
 
 import numpy as np
-import torch
 from scipy.stats import spearmanr
 from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
@@ -23,9 +22,9 @@ ASKED = 300  # users at most, at their last impression
 def last_moments(data: LongData, events: int = 1) -> Tensor:
     """The last test impression of each user who has at least so many events in the long sequence then."""
     part = data.parts["test"]
-    last = torch.zeros(int(data.user.max()) + 1, dtype=torch.int64, device=part.device)
-    last[data.user[part]] = part  # the later one stays
-    last = last[last > 0]
+    last = part.new_full((int(data.user.max()) + 1,), -1)
+    last = last.scatter_reduce(0, data.user[part], part, "amax")  # impressions are in the order of the log
+    last = last[last >= 0]
     return last[data.events[last] >= events]
 
 

@@ -63,6 +63,7 @@ def _nearest(across, n, centre, clusters, score, best, new):
     """The most alike of the centres for each of n events; the first among equals."""
     wide = len(across)
     best[:n] = -2
+    new[:n] = 0  # for vectors that are not numbers, of which no comparison is true
     for k in range(0, clusters, 2):
         other = min(k + 1, clusters - 1)  # an odd one out is asked twice
         for half, c in enumerate((k, other)):
