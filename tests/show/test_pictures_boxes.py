@@ -1,14 +1,14 @@
-"""Boxes and curves hold the numbers they are given."""
+"""Boxes hold the numbers they are given."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import pytest
-from pages import collisions, said
+from pages import collisions
 
 from workbench.errors import DataError
-from workbench.show.pictures_boxes import curves_of_systems, knob_boxes
+from workbench.show.pictures_boxes import knob_boxes
 
 
 def runs() -> pd.DataFrame:
@@ -42,28 +42,6 @@ def test_a_box_is_the_middle_half_of_the_seeds_and_every_seed_has_a_dot() -> Non
     assert not collisions(figure)
 
 
-def test_a_curve_a_system_and_a_line_where_one_is_marked() -> None:
-    frame = pd.DataFrame(
-        [
-            (name, beta, seed, level + 0.01 * np.log(beta) + 1e-3 * seed)
-            for name, level in (("DIN-L", 0.7), ("ENCODE", 0.74))
-            for beta in (0.05, 5, 20)
-            for seed in range(3)
-        ],
-        columns=["system", "setting", "seed", "value"],
-    )
-    figure = curves_of_systems(frame, "factor", "AUC", "two systems", marked={"printed": 0.05})
-    (axes,) = figure.axes
-    first = axes.lines[0]
-    assert np.allclose(
-        first.get_ydata(), frame[frame["system"] == "DIN-L"].groupby("setting")["value"].mean()
-    )
-    assert {"DIN-L", "ENCODE", "printed", "two systems"} <= set(said(figure))
-    assert not collisions(figure)
-
-
 def test_nothing_to_draw() -> None:
     with pytest.raises(DataError, match="no results"):
         knob_boxes(runs().iloc[:0])
-    with pytest.raises(DataError, match="no results"):
-        curves_of_systems(pd.DataFrame(columns=["system", "setting", "seed", "value"]), "x", "y", "z")

@@ -1,4 +1,4 @@
-"""Box plots over seeds, as in ENCODE's Figure 3, and one curve for each of several systems."""
+"""Box plots over seeds, as in ENCODE's Figure 3."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
 
 from workbench.errors import DataError
 from workbench.show import style
@@ -72,44 +71,3 @@ def _said(frame: pd.DataFrame, knobs: Sequence[str], metric: str) -> str:
     rows = frame[frame["metric"] == metric]
     said = "; ".join(f"as {knob} grows {metric} {shape(rows[rows['knob'] == knob])}" for knob in knobs)
     return said[0].upper() + said[1:]
-
-
-def curves_of_systems(
-    frame: pd.DataFrame, knob: str, metric: str, title: str, *, marked: Mapping[str, float] | None = None,
-    small_print: str = "",
-) -> Figure:  # fmt: skip
-    """A metric against one knob (logarithmic), a line a system with a band of one standard deviation.
-
-    frame : columns system, setting, seed, value; marked : words -> a setting that deserves a line.
-
-    Raises DataError for an empty frame.
-    """
-    if frame.empty:
-        raise DataError("there are no results to draw")
-    systems = list(dict.fromkeys(frame["system"]))
-    colours = dict(zip(systems, (style.TARGET, style.PAST, style.FUTURE, style.INK), strict=False))
-    with style.theme():
-        figure = Figure(figsize=(9.2, 4.6))
-        axes = figure.add_axes((0.09, 0.145, 0.77, 0.66))
-        for system in systems:
-            rows = frame[frame["system"] == system].groupby("setting")["value"].agg(["mean", "std"])
-            axes.plot(rows.index, rows["mean"], "o-", color=colours[system], ms=6, mec="white")
-            low, high = rows["mean"] - rows["std"], rows["mean"] + rows["std"]
-            axes.fill_between(rows.index, low, high, color=colours[system], alpha=0.15, lw=0)
-            axes.annotate(
-                system, (rows.index[-1], rows["mean"].iloc[-1]), (9, 0), textcoords="offset points",
-                va="center", color=colours[system], weight="bold", annotation_clip=False,
-            )  # fmt: skip
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(FixedLocator(sorted(frame["setting"].unique())))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        for words, setting in (marked or {}).items():
-            axes.axvline(setting, color=style.INK, lw=1.1, ls=":")
-            axes.annotate(words, (setting, 0.03), (5, 0), xycoords=("data", "axes fraction"),
-                          textcoords="offset points", fontsize=9.5)  # fmt: skip
-        axes.set(xlabel=knob, ylabel=metric)
-        axes.grid(axis="y", lw=0.6)
-        axes.set_axisbelow(True)
-        style.headline(figure, title, small_print)
-    return figure
