@@ -102,7 +102,7 @@ def test_shapes_and_ranges(seed, users, events, source, knobs):
         (
             "big",
             {},
-            "unknown preset 'big'; known: long, small, tiny, tiny_two_domain, two_domain, two_domain_long",
+            "unknown preset 'big'; known: lifelong, long, small, tiny, tiny_two_domain, two_domain, two_domain_long",
         ),
         ("tiny", {"sucession": 1}, "unknown knob 'sucession'; known: .*succession"),
         ("tiny", {"succession": 1.5}, "succession must lie between 0 and 1, not 1.5"),
@@ -136,7 +136,15 @@ def test_bad_configuration_is_refused_with_the_reason(preset, knobs, message):
 
 
 def test_every_preset_field_can_be_set_and_is_frozen():
-    assert set(PRESETS) == {"tiny", "small", "long", "two_domain", "two_domain_long", "tiny_two_domain"}
+    assert set(PRESETS) == {
+        "tiny",
+        "small",
+        "long",
+        "lifelong",
+        "two_domain",
+        "two_domain_long",
+        "tiny_two_domain",
+    }
     config = make_world("tiny", mix=[0, 1, 0], users=np.int64(5)).config
     assert (config.mix, config.users, type(config.users)) == ((0.0, 1.0, 0.0), 5, int)
     with pytest.raises(AttributeError):
