@@ -1,4 +1,4 @@
-# make run: the tour.  make test: every test.  make lab: JupyterLab.  Needs Python 3.11+ and make, no more.
+# make run: the tour, two notebooks at a time.  make test: every test.  make lab: JupyterLab.  Needs Python 3.11+ and make, no more.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
@@ -6,7 +6,7 @@ READY := .venv/.ready
 .PHONY: run real test lab figures lint clean
 
 run: $(READY)
-	$(BIN)/workbench run
+	$(BIN)/workbench run --jobs 2
 
 # The same on MovieLens-1M: from $WORKBENCH_DATA, or downloaded from its public home.
 real: $(READY)
