@@ -66,7 +66,7 @@ def cluster(h: Tensor, there: Tensor, config: ClusterConfig | None = None) -> Te
         raise ConfigError("padding stands between the events of some user: it belongs on the right")
     with torch.no_grad():
         label = ALGORITHMS[config.algorithm](h.detach(), count, config)
-    return label.masked_fill(~there, -1)
+    return label.masked_fill_(~there, -1)
 
 
 def sizes(label: Tensor, clusters: int) -> Tensor:
@@ -100,13 +100,14 @@ def starts(count: Tensor, clusters: int, seed: int) -> Tensor:
 
     Every place has a random number that depends on the seed alone; the lowest K among a user's places win.
     """
-    length = int(count.max()) if len(count) else 0
-    number = np.random.default_rng(seed).random(max(length, 1))  # the first ones do not depend on how many
-    rank = torch.from_numpy(number).to(count.device).expand(len(count), -1)
-    beyond = torch.arange(rank.shape[1], device=count.device) >= count.unsqueeze(1)
-    chosen = rank.masked_fill(beyond, 2).argsort(1)[:, :clusters]
-    chosen = chosen.masked_fill(beyond.gather(1, chosen), -1)
-    return functional.pad(chosen, (0, clusters - chosen.shape[1]), value=-1)
+    counts, which = np.unique(count.cpu().numpy(), return_inverse=True)
+    length = int(counts.max()) if len(counts) else 0
+    order = np.random.default_rng(seed).random(length).argsort()  # the first numbers do not depend on L
+    first = np.full((len(counts), clusters), -1)
+    for line, most in zip(first, counts, strict=True):
+        chosen = order[order < most][:clusters]
+        line[: len(chosen)] = chosen
+    return torch.from_numpy(first[which]).to(count.device)
 
 
 def kmeans(h: Tensor, count: Tensor, config: ClusterConfig) -> Tensor:
