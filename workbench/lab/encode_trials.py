@@ -13,7 +13,7 @@ category.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from functools import lru_cache
 
 import numpy as np
@@ -21,18 +21,17 @@ import torch
 from torch import Tensor
 
 from workbench.baselines.whole_history import LOOKS
-from workbench.data import load
-from workbench.data.interactions import Interactions
-from workbench.data.world import make_world
 from workbench.data.world_config import configure
-from workbench.errors import ConfigError, unknown
+from workbench.errors import unknown
+from workbench.lab import long_trials
 from workbench.lab.clusters import agreement, order_kept
 from workbench.lab.experiments import variants_of
 from workbench.lab.item_vectors import co_clicked
 from workbench.lab.lift import made
 from workbench.lab.long_measures import attention_on_kind, clicks, consistency_of, relevance_of
-from workbench.lab.long_samples import KINDS, LongData, spread
+from workbench.lab.long_samples import LongData, spread
 from workbench.lab.long_training import train_encode
+from workbench.lab.long_trials import log_of, of_seeds, taken, without_knobs
 from workbench.lab.store import Metrics, Trial
 from workbench.lab.training import Fit
 from workbench.methods.clustering import ClusterConfig
@@ -151,11 +150,7 @@ def trials(
     if dataset not in SETTINGS:
         raise unknown("data set with settings for a whole history", dataset, SETTINGS)
     configs = {name: _config(dataset, changes, settings) for name, changes in chosen.items()}
-    found = []
-    for seed in seeds:
-        fingerprint = _log(dataset, seed, _knobs(dataset, settings)).fingerprint
-        found += [Trial(name, dataset, fingerprint, seed, dict(config)) for name, config in configs.items()]
-    return found
+    return of_seeds(configs, dataset, seeds, _knobs(dataset, settings))
 
 
 def _config(dataset: str, changes: Mapping[str, object], settings: Mapping[str, object]) -> dict[str, object]:
@@ -163,10 +158,7 @@ def _config(dataset: str, changes: Mapping[str, object], settings: Mapping[str, 
     method = {name: value for name, value in asdict(EncodeConfig()).items() if name != "clusters"}
     clusters = {name: value for name, value in asdict(ClusterConfig()).items() if name != "seed"}
     base = {**TASK, "sampled": 0, **NETWORK, **method, **clusters, **TRAINING}
-    for name in settings:
-        if name not in {*base, *DATA}:
-            raise unknown("setting", name, {*base, *DATA})
-    plain = {name: value for name, value in settings.items() if name not in DATA}
+    plain = without_knobs(settings, base, DATA)
     config = {**base, **SETTINGS[dataset], **changes, **plain}
     look = config["look"]
     if "beta" not in {**changes, **plain}:
@@ -188,14 +180,7 @@ def _config(dataset: str, changes: Mapping[str, object], settings: Mapping[str, 
 
 def encode_config(config: Mapping[str, object]) -> EncodeConfig:
     """What a trial's configuration says of the method; the rest as in the paper."""
-    clusters = _of(ClusterConfig, config)
-    names = {field.name for field in fields(EncodeConfig)} - {"clusters"}
-    return EncodeConfig(clusters=clusters, **{name: config[name] for name in names if name in config})
-
-
-def _of(kind: type, config: Mapping[str, object]):
-    names = {field.name for field in fields(kind)}
-    return kind(**{name: config[name] for name in names if name in config})
+    return taken(EncodeConfig, {**config, "clusters": taken(ClusterConfig, config)})
 
 
 def _knobs(dataset: str, settings: Mapping[str, object]) -> dict[str, object]:
@@ -209,25 +194,12 @@ def _knobs(dataset: str, settings: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in found.items() if value != getattr(usual, name)}
 
 
-def _log(dataset: str, seed: int, knobs: Mapping[str, object]) -> Interactions:
-    if dataset.startswith("world"):
-        return _world(dataset, seed, **knobs).interactions
-    if knobs:
-        raise ConfigError(f"{', '.join(knobs)} are knobs of the world, and {dataset} is as it is")
-    return load(dataset, seed)
-
-
-@lru_cache(maxsize=1)
-def _world(dataset: str, seed: int, **knobs: object):
-    return make_world(dataset.partition(":")[2], seed, **knobs)
-
-
 @lru_cache(maxsize=1)
 def _data(
     dataset: str, seed: int, knobs: tuple, short: int, long: int, refresh: int, sampled: int, rows: int,
     asked: int,
 ) -> LongData:  # fmt: skip
-    log = _log(dataset, seed, dict(knobs))
+    log = log_of(dataset, seed, dict(knobs))
     data = LongData.of(log, short=short, long=long, refresh=refresh, negatives=sampled, seed=seed)
     part = data.parts
     validation = asked * len(part["validation"]) // (len(part["validation"]) + len(part["test"]))
@@ -255,9 +227,8 @@ def some_shown(data: LongData, part: Tensor, most: int) -> Tensor:
 
 def data_of(trial: Trial) -> LongData:
     """The impressions of a trial."""
-    knobs = tuple((name, trial.config[name]) for name in DATA if name in trial.config)
     names = ("short", "long", "refresh", "sampled", "rows", "asked")
-    return _data(trial.dataset, trial.seed, knobs, *(trial.config[name] for name in names))
+    return _data(trial.dataset, trial.seed, _knobs_of(trial), *(trial.config[name] for name in names))
 
 
 def measure(trial: Trial) -> Metrics:
@@ -306,8 +277,7 @@ def _referring(trial: Trial) -> Trial:
     """The DIN-L whose attention a trial's weights are compared with: same data, seed and training (E14)."""
     shared = {*TASK, "sampled", *NETWORK, *TRAINING} - {"look", "k", "every"}
     changes = {name: trial.config[name] for name in shared if name in trial.config}
-    knobs = {name: trial.config[name] for name in DATA if name in trial.config}
-    config = _config(trial.dataset, {**changes, "look": "DIN-L"}, knobs)
+    config = _config(trial.dataset, {**changes, "look": "DIN-L"}, dict(_knobs_of(trial)))
     return replace(trial, variant="DIN-L", config=config)
 
 
@@ -327,13 +297,9 @@ def network(data: LongData, config: Mapping[str, object]) -> LongHistory:
 
 
 def item_kinds(trial: Trial) -> np.ndarray:
-    """(V,) topics in the world, else the field that tells an item's kind; -1 where there is none."""
-    if trial.dataset.startswith("world"):
-        knobs = {name: trial.config[name] for name in DATA if name in trial.config}
-        return _world(trial.dataset, trial.seed, **knobs).items.topic
-    data = data_of(trial)
-    kinds = np.full(data.sizes.items, -1)
-    field = next((name for name in data.log.fields if name in KINDS), None)
-    if field is not None:
-        kinds[data.log.item] = data.log.columns[field]
-    return kinds
+    """(V,) as :func:`workbench.lab.long_trials.item_kinds`."""
+    return long_trials.item_kinds(trial.dataset, trial.seed, _knobs_of(trial), data_of(trial))
+
+
+def _knobs_of(trial: Trial) -> tuple[tuple[str, object], ...]:
+    return tuple((name, trial.config[name]) for name in DATA if name in trial.config)

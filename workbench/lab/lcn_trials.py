@@ -19,16 +19,15 @@ import numpy as np
 import pandas as pd
 
 from workbench.baselines.long_history import LOOKS
-from workbench.data import load
 from workbench.data.interactions import Interactions
-from workbench.data.world import make_world
-from workbench.errors import ConfigError, unknown
+from workbench.errors import unknown
 from workbench.lab import long_training
 from workbench.lab.alignment import Items, purity, silhouettes, told_apart
 from workbench.lab.experiments import variants_of
 from workbench.lab.lift import made
 from workbench.lab.long_measures import alike_of, clicks, consistency_of, met_before, sharpness_of
 from workbench.lab.long_samples import LongData, sides
+from workbench.lab.long_trials import item_kinds, log_of, of_seeds, taken, without_knobs
 from workbench.lab.store import Metrics, Trial
 from workbench.lab.training import Fit
 from workbench.methods.lcn import CRPConfig, Pyramid, PyramidConfig, training_loss
@@ -140,25 +139,18 @@ def trials(
     if dataset not in SETTINGS:
         raise unknown("data set with settings for long histories", dataset, SETTINGS)
     configs = {name: _config(dataset, changes, settings) for name, changes in chosen.items()}
-    found = []
-    for seed in seeds:
-        fingerprint = _log(dataset, seed, _knobs(settings)).fingerprint
-        found += [Trial(name, dataset, fingerprint, seed, dict(config)) for name, config in configs.items()]
-    return found
+    return of_seeds(configs, dataset, seeds, _knobs(settings))
 
 
 def _config(dataset: str, changes: Mapping[str, object], settings: Mapping[str, object]) -> dict[str, object]:
     """All that a trial reads, as plain JSON values."""
     pyramid = {name: value for name, value in asdict(PyramidConfig()).items() if name not in ("k1", "k2")}
     base = {**TASK, **NETWORK, **pyramid, **asdict(CRPConfig(weight=0.0)), **TRAINING}
-    for name in settings:
-        if name not in {*base, *DATA}:
-            raise unknown("setting", name, {*base, *DATA})
-    plain = {name: value for name, value in settings.items() if name not in DATA}
+    plain = without_knobs(settings, base, DATA)
     config = {**base, **SETTINGS[dataset], **changes, **plain}
     if config["look"] not in ("LAP", *LOOKS):
         raise unknown("look", config["look"], ("LAP", *LOOKS))
-    _of(CRPConfig, config), _pyramid(config)
+    taken(CRPConfig, config), _pyramid(config)
     if not config["weight"]:  # without CRP its knobs say nothing
         config = {name: value for name, value in config.items() if name not in _names(CRPConfig)}
     if config["look"] != "LAP":  # SDIM alone has no heads
@@ -172,14 +164,9 @@ def _names(kind: type) -> set[str]:
     return {field.name for field in fields(kind)}
 
 
-def _of(kind: type, config: Mapping[str, object]):
-    return kind(**{name: config[name] for name in _names(kind) if name in config})
-
-
 def _pyramid(config: Mapping[str, object]) -> PyramidConfig:
     k1, k2 = (None if k is None else shrunk(k, config) for k in config["pools"])
-    names = _names(PyramidConfig) - {"k1", "k2"}
-    return PyramidConfig(k1=k1, k2=k2, **{name: config[name] for name in names if name in config})
+    return taken(PyramidConfig, {**config, "k1": k1, "k2": k2})
 
 
 def shrunk(count: int, config: Mapping[str, object]) -> int:
@@ -191,24 +178,11 @@ def _knobs(settings: Mapping[str, object]) -> dict[str, object]:
     return {name: settings[name] for name, usual in DATA.items() if settings.get(name, usual) != usual}
 
 
-def _log(dataset: str, seed: int, knobs: Mapping[str, object]) -> Interactions:
-    if dataset.startswith("world"):
-        return _world(dataset, seed, **knobs).interactions
-    if knobs:
-        raise ConfigError(f"{', '.join(knobs)} are knobs of the world, and {dataset} is as it is")
-    return load(dataset, seed)
-
-
-@lru_cache(maxsize=1)
-def _world(dataset: str, seed: int, **knobs: object):
-    return make_world(dataset.partition(":")[2], seed, **knobs)
-
-
 @lru_cache(maxsize=1)
 def _data(
     dataset: str, seed: int, knobs: tuple, short: int, long: int, sampled: int, domains: int
 ) -> LongData:
-    log = _log(dataset, seed, dict(knobs))
+    log = log_of(dataset, seed, dict(knobs))
     if domains == 1:  # the source domain alone, and its own clicks are asked for (Table 4)
         log = _alone(log)
     return LongData.of(log, short=short, long=long, negatives=sampled, seed=seed)
@@ -269,7 +243,7 @@ def network(data: LongData, config: Mapping[str, object]) -> LongHistory:
 
 def train(model: LongHistory, data: LongData, config: Mapping[str, object], seed: int, **how: object) -> Fit:
     """A network of a trial on Eq. 14, as :func:`workbench.lab.long_training.train` trains."""
-    crp = _of(CRPConfig, {"weight": 0.0, **config})
+    crp = taken(CRPConfig, {"weight": 0.0, **config})
     return long_training.train(model, data, config, seed, partial(training_loss, crp=crp), **how)
 
 
@@ -299,13 +273,3 @@ def agreement(found: pd.DataFrame) -> Agreement:
         int(config["long"]),
         shrunk(TOP, config),
     )
-
-
-def item_kinds(dataset: str, seed: int, knobs: tuple, data: LongData) -> np.ndarray:
-    """(V,) topics in the world, else categories; -1 where there is none."""
-    if dataset.startswith("world"):
-        return _world(dataset, seed, **dict(knobs)).items.topic
-    kinds = np.full(data.sizes.items, -1)
-    if "category" in data.log.fields:
-        kinds[data.log.item] = data.log.columns["category"]
-    return kinds

@@ -86,11 +86,14 @@ def centres(h: Tensor, label: Tensor, clusters: int) -> Tensor:
     return functional.normalize(total.scatter_add(1, place, x)[:, :-1], dim=-1)
 
 
+def own_centres(h: Tensor, label: Tensor, clusters: int) -> Tensor:
+    """The centre of each event's cluster, (U, L, m); of no meaning for padding."""
+    return centres(h, label, clusters).gather(1, label.clamp(min=0).unsqueeze(-1).expand_as(h))
+
+
 def inertia(h: Tensor, label: Tensor, clusters: int) -> Tensor:
     """Mean distance (Eq. 11) of a user's events to the centres of their clusters: (U,), 0 without events."""
-    c = centres(h, label, clusters)
-    own = c.gather(1, label.clamp(min=0).unsqueeze(-1).expand(-1, -1, h.shape[-1]))
-    distance = 1 - (functional.normalize(h, dim=-1) * own).sum(-1)
+    distance = 1 - (functional.normalize(h, dim=-1) * own_centres(h, label, clusters)).sum(-1)
     there = label >= 0
     return (distance * there).sum(1) / there.sum(1).clamp(min=1)
 

@@ -32,8 +32,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workbench.errors import ConfigError, unknown, whole
-from workbench.methods.clustering import ClusterConfig, centres, cluster
-from workbench.methods.layers import aggregate, masked_softmax
+from workbench.methods.clustering import ClusterConfig, cluster, own_centres
+from workbench.methods.layers import aggregate, below, masked_softmax
 from workbench.methods.long_history import (
     Behaviours,
     Interest,
@@ -134,7 +134,7 @@ def draw(long: Behaviours, config: EncodeConfig) -> Triplets:
         nothing = long.item.new_empty(0)
         return Triplets(nothing, nothing.reshape(0, wanted))
     row = torch.multinomial(weight.float(), config.anchors, replacement=True)
-    place = edge + _below(weight[row])
+    place = edge + below(weight[row])
     anchor = long.item[row, place]
     if config.sampling == "neighbours":
         return Triplets(anchor, torch.stack([long.item[row, place - 1], long.item[row, place + 1]], 1))
@@ -142,17 +142,11 @@ def draw(long: Behaviours, config: EncodeConfig) -> Triplets:
     if config.sampling == "batch" and int((count > 0).sum()) > 1:
         some = (count > 0).nonzero().squeeze(1)
         mine = torch.searchsorted(some, row).unsqueeze(1)
-        other = _below((len(some) - 1) * torch.ones_like(whose))
+        other = below((len(some) - 1) * torch.ones_like(whose))
         whose = some[other + (other >= mine)]  # one's own row is stepped over
-        return Triplets(anchor, long.item[whose, _below(count[whose])])
-    other = _below(count[whose] - 1)
+        return Triplets(anchor, long.item[whose, below(count[whose])])
+    other = below(count[whose] - 1)
     return Triplets(anchor, long.item[whose, other + (other >= place.unsqueeze(1))])
-
-
-def _below(count: Tensor) -> Tensor:
-    """A random whole number from 0 to below each count."""
-    drawn = (torch.rand(count.shape, device=count.device) * count).long()
-    return drawn.minimum(count - 1)  # a product may be rounded up
 
 
 def auxiliary_loss(items: Tensor, projection: Tensor, drawn: Triplets, config: EncodeConfig) -> Tensor:
@@ -195,9 +189,7 @@ def within(h: Tensor, label: Tensor, config: EncodeConfig) -> Tensor:
     The weights of every cluster that has members add up to 1. The centre is a constant (ambiguity E5).
     """
     clusters, there = config.clusters.clusters, label >= 0
-    centre = centres(h.detach(), label, clusters)
-    own = centre.gather(1, label.clamp(min=0).unsqueeze(-1).expand_as(h))
-    logit = similarity(h, own, config).masked_fill(~there, -torch.inf)
+    logit = similarity(h, own_centres(h.detach(), label, clusters), config).masked_fill(~there, -torch.inf)
     slot = label % (clusters + 1)  # padding has the last slot to itself
     top = logit.new_full((len(h), clusters + 1), -torch.inf)
     top = top.scatter_reduce(1, slot, logit.detach(), "amax").nan_to_num(neginf=0).gather(1, slot)

@@ -130,6 +130,12 @@ def masked_softmax(scores: Tensor, there: Tensor) -> Tensor:
     return weights * there
 
 
+def below(count: Tensor) -> Tensor:
+    """A random whole number from 0 to below each of some counts (...), from torch's generator."""
+    drawn = (torch.rand(count.shape, device=count.device) * count).long()
+    return drawn.minimum(count - 1)  # a product may be rounded up
+
+
 def aggregate(weights: Tensor, values: Tensor) -> Tensor:
     """Weighted sum: weights (..., K), values (..., K, d) -> (..., d)."""
     return (weights.unsqueeze(-2) @ values).squeeze(-2)

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workbench.errors import ConfigError, unknown, whole
-from workbench.methods.layers import aggregate, masked_softmax
+from workbench.methods.layers import aggregate, below, masked_softmax
 from workbench.methods.long_history import (
     Attention,
     Behaviours,
@@ -107,20 +107,14 @@ def draw_pairs(sample: LongSample, negatives: int) -> dict[str, Pairs]:
 def _one(item: Tensor) -> Tensor:
     """(B, 1) an item of each row (B, N), all of which hold some."""
     count = (item > 0).sum(1)
-    return item.gather(1, _below(count).unsqueeze(1))
+    return item.gather(1, below(count).unsqueeze(1))
 
 
 def _two(item: Tensor) -> Tensor:
     """(B, 2) items at two different places of each row (B, N), all of which hold at least two."""
     count = (item > 0).sum(1)
-    first, second = _below(count), _below(count - 1)
+    first, second = below(count), below(count - 1)
     return item.gather(1, torch.stack([first, second + (second >= first)], 1))
-
-
-def _below(count: Tensor) -> Tensor:
-    """A random whole number from 0 to below each of (B,) counts."""
-    drawn = (torch.rand(count.shape, device=count.device) * count).long()
-    return drawn.minimum(count - 1)  # a product may be rounded up
 
 
 def _of_strangers(user: Tensor, first: Tensor, second: Tensor, count: int) -> Tensor:
@@ -134,7 +128,7 @@ def _of_strangers(user: Tensor, first: Tensor, second: Tensor, count: int) -> Te
     if not len(mine):
         return first.new_empty(0, 2)
     drawn = torch.randint(len(mine), (count,), device=user.device)
-    place = _below(others[drawn])
+    place = below(others[drawn])
     place = place + (place >= low[drawn]) * (high - low)[drawn]  # the user's own rows are stepped over
     rows = (first[mine[drawn]], second[theirs[order[place]]])
     return torch.cat([_one(row) for row in rows], 1)
