@@ -200,13 +200,14 @@ class MIMN(Interest):
     def read(self, life: Life, query: Tensor, sample: LongSample) -> tuple[Tensor, list[Level]]:
         """As in :class:`Interest`; candidates of one row share its memory."""
         channel = self.remembered(life, sample.long)
-        return self._asked(query, channel if sample.row is None else channel[sample.row])
+        return self.asked(query, channel if sample.row is None else channel[sample.row])
 
     def forward(self, life: Life, query: Tensor, long: Behaviours) -> tuple[Tensor, list[Level]]:
         """As in :class:`Interest`; no level: no event has a weight any more."""
-        return self._asked(query, self.remembered(life, long))
+        return self.asked(query, self.remembered(life, long))
 
-    def _asked(self, query: Tensor, channel: Tensor) -> tuple[Tensor, list[Level]]:
+    def asked(self, query: Tensor, channel: Tensor) -> tuple[Tensor, list[Level]]:
+        """What candidates (B, d) read in a memory, theirs or everybody's."""
         weights = self.attention.scores(query, channel).softmax(-1)
         return self.attention.values(weights, channel), []  # without events all channels are zero
 

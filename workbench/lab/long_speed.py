@@ -183,8 +183,8 @@ def _(look: DINLong, life: Life, long: Behaviours) -> Online:
 
 @kept.register
 def _(look: MIMN, life: Life, long: Behaviours) -> Online:
-    channel, attention = look.remembered(life, long), look.attention
-    return lambda query, target: attention.values(attention.scores(query, channel).softmax(-1), channel)
+    channel = look.remembered(life, long)
+    return lambda query, target: look.asked(query, channel)[0]
 
 
 @kept.register

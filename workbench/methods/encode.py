@@ -109,6 +109,13 @@ def similarity(a: Tensor, b: Tensor, config: EncodeConfig) -> Tensor:
     return (1 - distance(a, b)) * config.factor
 
 
+def compared(query: Tensor, vectors: Tensor, config: EncodeConfig) -> tuple[Tensor, Tensor, float]:
+    """Eq. 9 for many at once: what to multiply, and by how much, so that inner products are similarities."""
+    if config.metric == "dot":
+        return query, vectors, 1 / math.sqrt(query.shape[-1])
+    return functional.normalize(query, dim=-1), functional.normalize(vectors, dim=-1), config.factor
+
+
 # --- offline: reduction -----------------------------------------------------------------------------------
 
 
@@ -213,11 +220,7 @@ def attend(query: Tensor, interests: Interests, config: EncodeConfig) -> tuple[T
     weights (B, K), which add up to 1, or 0 where a user has no interest.
     """
     vector, there = interests
-    if config.metric == "dot":
-        asking, asked, factor = query, vector, 1 / math.sqrt(query.shape[-1])
-    else:
-        asking, asked = functional.normalize(query, dim=-1), functional.normalize(vector, dim=-1)
-        factor = config.factor
+    asking, asked, factor = compared(query, vector, config)
     if len(vector) == 1:  # one matrix product for all candidates takes half as long as one for each
         weights = masked_softmax(asking @ asked[0].T * factor, there)
         return weights @ vector[0], weights
@@ -316,10 +319,8 @@ class Likeness(nn.Module):
 
     def over(self, life: Life, query: Tensor, long: Behaviours) -> Tensor:
         """Scores (B, L) of all events, -inf for padding."""
-        if self.config.metric == "dot":
-            return masked(life.scores(query, long.item) / math.sqrt(self.width), long)
-        asked = functional.normalize(query, dim=1), functional.normalize(life.item, dim=1)
-        return masked(inner(*asked, long.item) * self.config.factor, long)
+        asking, asked, factor = compared(query, life.item, self.config)
+        return masked(inner(asking, asked, long.item) * factor, long)
 
 
 def training_loss(model: LongHistory, sample: LongSample, label: Tensor) -> Tensor:
