@@ -10,6 +10,7 @@ import nbformat
 NUMBERS = ".workbench-numbers"
 PICTURE = ".jp-OutputArea img.widget-image"
 MINUTE = 60_000
+PHOTOGRAPHS = Path(__file__).parent.parent.parent / "build" / "browser"
 
 
 def open_and_run(page, address: str, name: str, title: str, last_words: str, minutes: int = 2):
@@ -77,3 +78,8 @@ def answer_to(page, act) -> tuple[str, str]:
 def complaints(page) -> int:
     """How many outputs hold something that a kernel wrote to its error stream."""
     return page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").count()
+
+
+def photograph(page, name: str) -> None:
+    """A picture of the page for people to look at: build/browser/<name>.png."""
+    page.screenshot(path=PHOTOGRAPHS / f"{name}.png")  # makes the folder

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from in_jupyterlab import MINUTE, NUMBERS, PICTURE, answer_to, complaints, knob, open_and_run, type_into
-
-ARTIFACTS = Path(__file__).parent.parent.parent / "build" / "browser"
+from in_jupyterlab import (
+    MINUTE,
+    NUMBERS,
+    PICTURE,
+    answer_to,
+    complaints,
+    knob,
+    open_and_run,
+    photograph,
+    type_into,
+)
 
 
 @pytest.fixture
@@ -50,6 +56,5 @@ def test_moving_k_and_l_changes_the_picture_and_the_numbers(lesson):
     assert "3 neighbours" in numbers
     shape = page.locator(PICTURE).evaluate("i => [i.naturalWidth / i.naturalHeight, i.width / i.height]")
     assert shape[0] == pytest.approx(shape[1], rel=0.02), "the picture is stretched"
-    ARTIFACTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=ARTIFACTS / "lesson02_explorer.png")
+    photograph(page, "lesson02_explorer")
     assert complaints(page) == 0

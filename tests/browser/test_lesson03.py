@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from in_jupyterlab import (
     MINUTE,
@@ -15,9 +13,9 @@ from in_jupyterlab import (
     complaints,
     knob,
     open_and_run,
+    photograph,
 )
 
-ARTIFACTS = Path(__file__).parent.parent.parent / "build" / "browser"
 TINY = {
     "dataset = None": 'dataset = "world:tiny"',
     "epochs = 25": "epochs = 3",
@@ -62,8 +60,7 @@ def test_run_progress_stop_and_the_ratio(lesson):
     numbers, _ = answer_to(page, lambda: right(page))  # the kernel answers while the thread trains
     assert "5 of 10 hidden" in numbers
     assert "ratio 0.4" in page.locator(STATUS).text_content()
-    ARTIFACTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=ARTIFACTS / "lesson03_training.png")
+    photograph(page, "lesson03_training")
     press(page, "Stop")
     assert "nothing kept" in status(page, "stopped")
     assert "0.4:" not in page.locator(RESULTS).text_content()
@@ -75,5 +72,5 @@ def test_run_progress_stop_and_the_ratio(lesson):
     assert "0.5:" in page.locator(RESULTS).text_content()
     assert curve.get_attribute("src") != before
     bring_up(curve)
-    page.screenshot(path=ARTIFACTS / "lesson03_done.png")
+    photograph(page, "lesson03_done")
     assert complaints(page) == 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from in_jupyterlab import (
     MINUTE,
@@ -15,10 +13,9 @@ from in_jupyterlab import (
     complaints,
     knob,
     open_and_run,
+    photograph,
     type_into,
 )
-
-ARTIFACTS = Path(__file__).parent.parent.parent / "build" / "browser"
 
 
 @pytest.fixture
@@ -56,8 +53,7 @@ def test_k_and_what_is_read_change_the_prediction_and_run_trains_another(lesson)
         "i => [i.naturalWidth / i.naturalHeight, i.width / i.height]"
     )
     assert shape[0] == pytest.approx(shape[1], rel=0.02), "the picture is stretched"
-    ARTIFACTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=ARTIFACTS / "lesson04_explorer.png")
+    photograph(page, "lesson04_explorer")
 
     results = page.locator(".workbench-results")
     bring_up(results)
@@ -67,5 +63,5 @@ def test_k_and_what_is_read_change_the_prediction_and_run_trains_another(lesson)
     page.locator(".jupyter-button:not([disabled])", has_text="Run").click()
     page.locator(".workbench-results", has_text="2 trained so far").wait_for(timeout=2 * MINUTE)
     page.locator(".workbench-status", has_text="done in").wait_for(timeout=MINUTE)  # said after it is drawn
-    page.screenshot(path=ARTIFACTS / "lesson04_trained.png")
+    photograph(page, "lesson04_trained")
     assert complaints(page) == 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from in_jupyterlab import (
     MINUTE,
@@ -15,10 +13,9 @@ from in_jupyterlab import (
     complaints,
     knob,
     open_and_run,
+    photograph,
     type_into,
 )
-
-ARTIFACTS = Path(__file__).parent.parent.parent / "build" / "browser"
 
 
 @pytest.fixture
@@ -34,7 +31,6 @@ def lesson(jupyterlab, page, tmp_path):
 
 def test_windows_weights_and_attention(lesson):
     page = lesson
-    ARTIFACTS.mkdir(parents=True, exist_ok=True)
     before = page.locator(NUMBERS).first.text_content()
     assert before.count("%") == 8  # a head each
 
@@ -48,7 +44,7 @@ def test_windows_weights_and_attention(lesson):
         "before => document.querySelector('.jp-OutputArea img.widget-image').src !== before", arg=seen,
         timeout=MINUTE,
     )  # fmt: skip
-    page.screenshot(path=ARTIFACTS / "lesson05_windows.png")
+    photograph(page, "lesson05_windows")
 
     results = page.locator(".workbench-results")
     bring_up(page.locator(NUMBERS).nth(1))
@@ -60,7 +56,7 @@ def test_windows_weights_and_attention(lesson):
     page.locator(".workbench-status", has_text="done in").wait_for(timeout=2 * MINUTE)
     assert "α 0.7, β 0.5" in results.text_content()
     assert results.text_content().startswith(tried)
-    page.screenshot(path=ARTIFACTS / "lesson05_trained.png")
+    photograph(page, "lesson05_trained")
 
     third = page.locator(NUMBERS).nth(2)
     bring_up(third)
@@ -70,5 +66,5 @@ def test_windows_weights_and_attention(lesson):
     head.locator(".noUi-handle").focus()
     head.locator(".noUi-handle").press("ArrowLeft")
     page.locator(NUMBERS, has_text="window 9").wait_for(timeout=MINUTE)
-    page.screenshot(path=ARTIFACTS / "lesson05_attention.png")
+    photograph(page, "lesson05_attention")
     assert complaints(page) == 0

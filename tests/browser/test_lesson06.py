@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from in_jupyterlab import (
     MINUTE,
@@ -15,9 +13,9 @@ from in_jupyterlab import (
     complaints,
     knob,
     open_and_run,
+    photograph,
 )
 
-ARTIFACTS = Path(__file__).parent.parent.parent / "build" / "browser"
 STATUS, RESULTS = ".workbench-status", ".workbench-results"
 
 
@@ -62,14 +60,13 @@ def heavier(page, told: str) -> None:
 
 def test_temperature_run_and_stop(lesson):
     page = lesson
-    ARTIFACTS.mkdir(parents=True, exist_ok=True)
     bring_up(page.locator(NUMBERS).first)
     heavier(page, "0.2")
     press(page, "Run")
     page.locator(STATUS, has_text="epoch").wait_for(timeout=MINUTE)
     numbers, _ = answer_to(page, lambda: right(page, "τ"))  # the kernel answers while the thread trains
     assert "negative pairs" in numbers
-    page.screenshot(path=ARTIFACTS / "lesson06_training.png")
+    photograph(page, "lesson06_training")
     press(page, "Stop")
     page.locator(STATUS, has_text="nothing kept").wait_for(timeout=MINUTE)
     assert "λ 0.2" not in page.locator(RESULTS).text_content()
@@ -81,5 +78,5 @@ def test_temperature_run_and_stop(lesson):
     page.locator(STATUS, has_text="done in").wait_for(timeout=2 * MINUTE)
     assert "λ 0.5, τ 0.2" in page.locator(RESULTS).text_content()
     assert found.get_attribute("src") != before
-    page.screenshot(path=ARTIFACTS / "lesson06_trained.png")
+    photograph(page, "lesson06_trained")
     assert complaints(page) == 0

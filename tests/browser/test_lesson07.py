@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from in_jupyterlab import (
     NUMBERS,
@@ -13,10 +11,9 @@ from in_jupyterlab import (
     complaints,
     knob,
     open_and_run,
+    photograph,
     type_into,
 )
-
-ARTIFACTS = Path(__file__).parent.parent.parent / "build" / "browser"
 
 
 @pytest.fixture
@@ -31,7 +28,6 @@ def lesson(jupyterlab, page, tmp_path):
 
 def test_the_funnel_follows_the_knobs(lesson):
     page = lesson
-    ARTIFACTS.mkdir(parents=True, exist_ok=True)
     bring_up(page.locator(NUMBERS).first)
     assert "consistency over" in page.locator(NUMBERS).first.text_content()
     seen = {
@@ -39,11 +35,11 @@ def test_the_funnel_follows_the_knobs(lesson):
         for knob, value in (("K1", 12), ("K2", 2), ("candidate", 4))
     }
     assert len(seen) == 3
-    page.screenshot(path=ARTIFACTS / "lesson07_funnel.png")
+    photograph(page, "lesson07_funnel")
 
     def other_model():
         knob(page, "model").locator("select").select_option("without CRP")
 
     assert answer_to(page, other_model)[1] not in seen
-    page.screenshot(path=ARTIFACTS / "lesson07_without_crp.png")
+    photograph(page, "lesson07_without_crp")
     assert complaints(page) == 0

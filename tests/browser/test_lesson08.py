@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from in_jupyterlab import (
     NUMBERS,
@@ -13,10 +11,9 @@ from in_jupyterlab import (
     complaints,
     knob,
     open_and_run,
+    photograph,
     type_into,
 )
-
-ARTIFACTS = Path(__file__).parent.parent.parent / "build" / "browser"
 
 
 @pytest.fixture
@@ -31,10 +28,9 @@ def lesson(jupyterlab, page, tmp_path):
 
 def test_a_life_is_cut_anew_with_every_knob(lesson):
     page = lesson
-    ARTIFACTS.mkdir(parents=True, exist_ok=True)
     bring_up(page.locator(NUMBERS).first)
     assert "of 30 clusters used" in page.locator(NUMBERS).first.text_content()
-    page.screenshot(path=ARTIFACTS / "lesson08_life.png")
+    photograph(page, "lesson08_life")
     words, seen = zip(
         *(
             answer_to(page, lambda k=k, value=value: type_into(page, k, value))
@@ -52,5 +48,5 @@ def test_a_life_is_cut_anew_with_every_knob(lesson):
         said, picture = answer_to(page, lambda name=name, value=value: choose(name, value))
         assert picture not in seen
     assert "kept in 100% of triplets" in said
-    page.screenshot(path=ARTIFACTS / "lesson08_agglomerative.png")
+    photograph(page, "lesson08_agglomerative")
     assert complaints(page) == 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from in_jupyterlab import (
     NUMBERS,
@@ -13,10 +11,9 @@ from in_jupyterlab import (
     complaints,
     knob,
     open_and_run,
+    photograph,
     type_into,
 )
-
-ARTIFACTS = Path(__file__).parent.parent.parent / "build" / "browser"
 
 
 @pytest.fixture
@@ -35,7 +32,6 @@ def lesson(jupyterlab, page, tmp_path):
 
 def test_the_strips_follow_the_knobs(lesson):
     page = lesson
-    ARTIFACTS.mkdir(parents=True, exist_ok=True)
     bring_up(page.locator(NUMBERS).first)
     assert "RI of uniform weights" in page.locator(NUMBERS).first.text_content()
 
@@ -56,5 +52,5 @@ def test_the_strips_follow_the_knobs(lesson):
     }
     seen = {answer_to(page, act)[1] for act in acts.values()}
     assert len(seen) == len(acts)
-    page.screenshot(path=ARTIFACTS / "lesson09_strips.png")
+    photograph(page, "lesson09_strips")
     assert complaints(page) == 0
