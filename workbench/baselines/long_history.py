@@ -21,6 +21,7 @@ from workbench.methods.long_history import (
     Interest,
     Level,
     Life,
+    LongSample,
     best,
     everywhere,
     inner,
@@ -126,7 +127,12 @@ class SDIM(Interest):
 
     groups of ``bits`` random hyperplanes each give every item a bucket; a group's vector is the sum of the
     events in the candidate's bucket, of length 1, and the interest the mean over groups.
+
+    What a user's buckets hold does not depend on the candidate: it is summed up once a sequence, in serving
+    and in training.
     """
+
+    shares = True
 
     def __init__(self, life: Life, groups: int = 16, bits: int = 3) -> None:
         super().__init__()
@@ -142,12 +148,35 @@ class SDIM(Interest):
         """(B, L, groups) bool: does an event share the candidate's bucket?"""
         return self.buckets(query).unsqueeze(1) == self.buckets(life.item)[long.item]
 
+    def sums(self, life: Life, long: Behaviours) -> Tensor:
+        """The sum of the events in every bucket of U users: (U, groups, 2^bits, d), zero where none is."""
+        codes, event = long.item.unique(return_inverse=True)
+        count = life.item.new_zeros(len(event), len(codes)).scatter_add(1, event, long.there.float())
+        items = functional.embedding(codes, life.item)
+        bucket = self.buckets(items.detach())
+        found = [count[:, one] @ items[one] for g in bucket.T for one in (g == b for b in range(2**self.bits))]
+        return torch.stack(found, 1).unflatten(1, (self.groups, -1))
+
+    def chosen(self, query: Tensor, kept: Tensor, row: Tensor) -> Tensor:
+        """(B, groups, ...) the candidates' (B, d) buckets, of kept (U, groups, 2^bits, ...) in rows (B,)."""
+        group = torch.arange(self.groups, device=row.device)
+        return kept[row.unsqueeze(1), group, self.buckets(query)]
+
+    def read(self, life: Life, query: Tensor, sample: LongSample) -> tuple[Tensor, list[Level]]:
+        """As in :class:`Interest`; candidates of one row share its buckets, and no level is given then."""
+        if sample.row is None:
+            return self(life, query, sample.long)
+        kept = functional.normalize(self.sums(life, sample.long), dim=-1)
+        return self.chosen(query, kept, sample.row).mean(1), []
+
     def forward(self, life: Life, query: Tensor, long: Behaviours) -> tuple[Tensor, list[Level]]:
-        """As in :class:`Interest`; the weights are the shares of groups in which an event was met."""
+        """As in :class:`Interest`; events times their weights are the vector."""
+        row = torch.arange(len(query), device=query.device) % len(long.item)
+        sums = self.chosen(query, self.sums(life, long), row)
+        length = sums.norm(dim=-1, keepdim=True).clamp(min=1e-12)
         met = self.met(life, query, long) & long.there.unsqueeze(-1)
-        sums = (life.pooled(met[..., g].to(query.dtype), long.item) for g in range(self.groups))
-        vector = torch.stack([functional.normalize(one, dim=1) for one in sums]).mean(0)
-        return vector, [Level("buckets", everywhere(long), met.to(query.dtype).mean(-1))]
+        weights = (met.to(query.dtype) @ (1 / length)).squeeze(-1) / self.groups
+        return (sums / length).mean(1), [Level("buckets", everywhere(long), weights)]
 
     def searched(self, life: Life, query: Tensor, long: Behaviours) -> Tensor:
         """In how many groups an event shares the candidate's bucket."""

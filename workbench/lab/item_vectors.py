@@ -14,16 +14,21 @@ from scipy.sparse import coo_matrix, csr_matrix
 from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 
-from workbench.errors import whole
+from workbench.errors import ConfigError, whole
 from workbench.lab.long_samples import LongData
 
 WINDOW = 5  # clicks to either side
 
 
 def co_clicked(data: LongData, width: int, norm: float, seed: int = 0, window: int = WINDOW) -> Tensor:
-    """(V, d) item vectors from the clicks of the training part, of mean length ``norm``.
+    """(V, d) item vectors from the clicks before the first impression to be trained on, of mean length
+    ``norm``.
 
-    Items that were not clicked then get small random vectors: nothing is known of them. Code 0 is zero.
+    Not from later ones: a click counted with its neighbours and then asked about looks likelier in training
+    than any click will in test. Items that were not clicked then get small random vectors: nothing is known
+    of them. Code 0 is zero.
+
+    Raises ConfigError where training begins with the log: there are no earlier clicks.
     """
     whole("width", width)
     near = _near_each_other(data, window)
@@ -38,9 +43,11 @@ def co_clicked(data: LongData, width: int, norm: float, seed: int = 0, window: i
 
 
 def _near_each_other(data: LongData, window: int) -> csr_matrix:
-    """(V, V) how often two items were clicked within so many clicks of one user, in the training part."""
-    log, last = data.log, int(data.rows[data.parts["train"].cpu().numpy()].max())
-    rows = np.flatnonzero(log.label[: last + 1] == 1)
+    """(V, V) how often two items were clicked within so many clicks of one user, before training begins."""
+    log, first = data.log, int(data.rows[data.parts["train"].cpu().numpy()].min())
+    rows = np.flatnonzero(log.label[:first] == 1)
+    if not len(rows):
+        raise ConfigError("there is no click before the training part: item vectors have nothing to count")
     rows = rows[np.lexsort((rows, log.user[rows]))]
     user, item, size = log.user[rows], log.item[rows], log.size("item")
     total = csr_matrix((size, size))

@@ -6,6 +6,7 @@ Levels are asked about test impressions, evenly spread over time. ``data`` is a
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ from workbench.lab.metrics import auc, gauc, log_loss
 from workbench.lab.training import asking
 from workbench.methods.long_history import Level, LongHistory, LongSample, consistency
 
+SMOOTHINGS = (0.001, 0.1)  # of the Relevance Indicator, beside its default
 ASKED = 1000  # test impressions that levels are asked about
 
 
@@ -137,19 +139,22 @@ def relevance_indicator(reference: Tensor, weights: Tensor, there: Tensor, smoot
 
     Both (B, L), adding up to 1 over the events that are there. A look that gives an event no weight at all
     would have an infinite one, so a hundredth of its weight is spread over all events (ambiguity E13).
-    Uniform weights have ln L; less the reference's own entropy it is the Kullback-Leibler divergence.
+    A look that found nothing says nothing of any event: its weights count as uniform. Uniform weights have
+    ln L; less the reference's own entropy it is the Kullback-Leibler divergence.
     """
     uniform = there / there.sum(1, keepdim=True).clamp(min=1)
-    smooth = (1 - smoothing) * weights + smoothing * uniform
+    found = weights.sum(1, keepdim=True) > 0
+    smooth = torch.where(found, (1 - smoothing) * weights + smoothing * uniform, uniform)
     return -(reference * torch.where(there, smooth, 1).log()).sum(1)
 
 
 def relevance_of(model: LongHistory, reference: LongHistory, data: LongData) -> dict[str, float]:
-    """RI, the KL that belongs to it, and RI of uniform weights, of test impressions with more than one event.
+    """RI, the KL that belongs to it, RI of uniform weights, and RI with other smoothings, of test impressions
+    with more than one event.
 
     Nothing where a look gives weights to no event (DIN, MIMN).
     """
-    found: dict[str, list[Tensor]] = {"RI": [], "KL": [], "RI uniform": []}
+    found: dict[str, list[Tensor]] = defaultdict(list)
     for sample in _asked(data, 1):
         with asking(model), asking(reference):
             levels = model(sample, return_levels=True)[1]
@@ -162,4 +167,6 @@ def relevance_of(model: LongHistory, reference: LongHistory, data: LongData) -> 
         entropy = -torch.special.xlogy(wanted, wanted).sum(1)
         found["KL"].append(found["RI"][-1] - entropy)
         found["RI uniform"].append(there.sum(1).log())
-    return {name: float(torch.cat(values).mean()) for name, values in found.items() if values}
+        for smoothing in SMOOTHINGS:
+            found[f"RI {smoothing:g}"].append(relevance_indicator(wanted, given, there, smoothing))
+    return {name: float(torch.cat(values).mean()) for name, values in found.items()}

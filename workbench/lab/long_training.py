@@ -15,7 +15,7 @@ from workbench.lab.long_measures import clicks
 from workbench.lab.long_samples import LongData
 from workbench.lab.training import Fit, asking, fit
 from workbench.methods import encode
-from workbench.methods.encode import Encode
+from workbench.methods.encode import Encode, Reduction
 from workbench.methods.long_history import LongHistory, LongSample
 
 STRATA = 4  # lengths of sequences that are told apart to make batches
@@ -41,10 +41,14 @@ def train(
     """
     part, batch = data.parts["train"], batch or data.batch
     items, tables = [model.life.item], [model.life.context.table, model.fields.table]
-    others = [p for p in model.parameters() if not any(p is table for table in (*items, *tables))]
+    reductions = [module.weight for module in model.modules() if isinstance(module, Reduction)]
+    apart = {id(p) for p in (*items, *tables, *reductions)}
+    others = [p for p in model.parameters() if id(p) not in apart and p.requires_grad]
     optimizer = torch.optim.AdamW(
         [{"params": items, "lr": config["lr"] * config.get("items_lr", 1.0)}, {"params": tables},
-         {"params": others, "weight_decay": 0.0}], lr=config["lr"],
+         {"params": others, "weight_decay": 0.0},
+         {"params": [p for p in reductions if p.requires_grad], "weight_decay": 0.0,
+          "lr": config["lr"] * config.get("projection_lr", 1.0)}], lr=config["lr"],
         weight_decay=config["weight_decay"], fused=True,
     )  # fmt: skip
 

@@ -234,7 +234,8 @@ class Reduction(nn.Module):
     def __init__(self, width: int, config: EncodeConfig) -> None:
         super().__init__()
         self.config = config
-        self.weight = nn.Parameter(torch.randn(width, config.reduced))  # ~ N(0, 1)
+        # ~ N(0, 1); without a loss it stays the random projection that it starts as
+        self.weight = nn.Parameter(torch.randn(width, config.reduced), config.loss != "none")
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Eq. 4: (..., d) -> (..., m)."""
