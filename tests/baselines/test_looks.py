@@ -92,14 +92,26 @@ def test_sdim_sums_up_the_candidates_bucket() -> None:
     long = events(20, 9, 2)
     vector, (level,) = look(where, query, long)
     for row, length in enumerate((20, 9, 2)):
-        e, total, met = where.items(long.item[row, :length]), 0, torch.zeros(20)
+        e, total, weight = where.items(long.item[row, :length]), 0, torch.zeros(20)
         for g in range(5):
             planes = look.projection[:, 2 * g : 2 * g + 2]
             same = ((e @ planes > 0) == (query[row] @ planes > 0)).all(-1)
-            met[:length] += same / 5
+            if same.any():
+                weight[:length] += same / e[same].sum(0).norm() / 5
             total = total + functional.normalize(e[same].sum(0), dim=0) / 5
         assert torch.allclose(vector[row], total, atol=1e-5)
-        assert torch.allclose(level.weights[row], met)
+        assert torch.allclose(level.weights[row], weight, rtol=1e-4)
+
+
+def test_sdims_buckets_are_summed_once_for_candidates_that_share_a_history() -> None:
+    where, look, query = made(SDIM, groups=5, bits=2)
+    long, row = events(20, 9), torch.tensor([1, 0, 1])
+    apart, _ = look(where, query, Behaviours(long.item[row], long.context[row]))
+    together, levels = look.read(where, query, LongSample(*[None] * 5, long, row))
+    assert torch.allclose(together, apart, atol=1e-6)
+    assert not levels
+    one, _ = look(where, query, Behaviours(long.item[:1], long.context[:1]))
+    assert torch.allclose(one[1], together[1], atol=1e-6), "a history of one row is everybody's"
 
 
 def test_shared_buckets_estimate_the_angle() -> None:

@@ -1,5 +1,7 @@
 """ENCODE's trials: what a configuration says, one small trial of each kind, and measures by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -16,9 +18,11 @@ from workbench.lab.encode_trials import (
     measure,
     network,
     some_shown,
+    trained,
     trials,
 )
 from workbench.lab.item_vectors import co_clicked
+from workbench.lab.lift import made
 from workbench.lab.long_samples import LongData
 from workbench.lab.long_training import OfflineStage
 from workbench.methods.encode import Encode
@@ -119,6 +123,8 @@ def test_clusters_in_training_are_those_of_the_last_run_of_the_offline_stage() -
 def test_what_is_clicked_close_together_lies_close_together() -> None:
     world = make_world("long", 0, users=60)
     data = LongData.of(world.interactions, short=50, long=500)
+    with pytest.raises(ConfigError, match="nothing was clicked"):
+        co_clicked(data, 16, norm=2.0, rows=0)
     table = co_clicked(data, 16, norm=2.0)
     assert table.shape == (data.sizes.items, 16)
     assert not table[0].any()
@@ -132,6 +138,35 @@ def test_what_is_clicked_close_together_lies_close_together() -> None:
     assert (topic[near] == topic).mean() > 0.5, "chance is 1 in 64"
     never = np.setdiff1d(np.arange(1, data.sizes.items), clicked)
     assert table[never].norm(dim=1).max() < 1
+
+
+def test_item_vectors_know_nothing_of_the_clicks_that_are_trained_on(monkeypatch) -> None:
+    """The network starts alike whatever is clicked from the first impression of training on."""
+    monkeypatch.setattr(encode_trials, "train_encode", lambda *rest: None)
+    trial = one("encode_table2", "DIN")
+    data = data_of(trial)
+    first = int(data.rows[data.parts["train"]].min())
+    starts = []
+    for changed in (len(data.log), first, first // 2):
+        labels = data.log.label.copy()
+        labels[changed:] = 1 - labels[changed:]
+        other = replace(data, log=replace(data.log, label=labels))
+        monkeypatch.setattr(encode_trials, "data_of", lambda trial, other=other: other)
+        starts.append(trained(trial)[0].life.item.detach())
+    assert torch.equal(starts[0], starts[1])
+    assert not torch.equal(starts[0], starts[2])
+
+
+def test_only_a_loss_moves_the_projection() -> None:
+    """Table 6's "None" is the random projection it starts as; W_h learns at a rate of its own."""
+    moved = {}
+    for variant, rate in (("None", 5.0), ("Triplets-Dynamic", 5.0), ("Triplets-Dynamic", 0.0)):
+        trial = one("encode_table6", variant, projection_lr=rate)
+        start = made(lambda trial=trial: network(data_of(trial), trial.config), 0)
+        model, _ = trained(trial)
+        ends = [one.interest.reduction.weight.detach() for one in (start, model)]
+        moved[variant, rate] = not torch.equal(*ends)
+    assert moved == {("None", 5.0): False, ("Triplets-Dynamic", 5.0): True, ("Triplets-Dynamic", 0.0): False}
 
 
 def test_a_projection_that_keeps_everything_keeps_the_order() -> None:

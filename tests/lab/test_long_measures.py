@@ -126,6 +126,8 @@ def test_the_relevance_indicator_by_hand() -> None:
     assert relevance_indicator(reference, uniform, there).item() == pytest.approx(np.log(2))
     own = relevance_indicator(reference, reference, there, smoothing=0.0).item()
     assert own == pytest.approx(-(0.75 * np.log(0.75) + 0.25 * np.log(0.25)))
+    nothing = relevance_indicator(reference, torch.zeros(1, 3), there).item()
+    assert nothing == pytest.approx(np.log(2)), "who found nothing prefers nobody"
     for other in (weights, uniform, torch.tensor([[0.25, 0.75, 0.0]])):
         assert relevance_indicator(reference, other, there).item() > own
 

@@ -158,9 +158,10 @@ class SDIM(Interest):
         return torch.stack(found, 1).unflatten(1, (self.groups, -1))
 
     def chosen(self, query: Tensor, kept: Tensor, row: Tensor) -> Tensor:
-        """(B, groups, ...) the candidates' (B, d) buckets, of kept (U, groups, 2^bits, ...) in rows (B,)."""
+        """(B, groups, d) the candidates' (B, d) buckets, of kept (U, groups, 2^bits, d) in rows (B,)."""
         group = torch.arange(self.groups, device=row.device)
-        return kept[row.unsqueeze(1), group, self.buckets(query)]
+        place = (row.unsqueeze(1) * self.groups + group) * 2**self.bits + self.buckets(query)
+        return functional.embedding(place, kept.flatten(0, 2))
 
     def read(self, life: Life, query: Tensor, sample: LongSample) -> tuple[Tensor, list[Level]]:
         """As in :class:`Interest`; candidates of one row share its buckets, and no level is given then."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workbench.baselines.long_history import ETA, SDIM, SIMSoft, TwoStages
+from workbench.baselines.long_history import ETA, SDIM, TwoStages
 from workbench.errors import whole
 from workbench.methods.encode import EncodeConfig, Likeness, Reduction
 from workbench.methods.layers import MLP, FieldEmbedding, SelfAttention, masked_softmax, visible
@@ -145,7 +145,10 @@ class ByReduction(TwoStages):
 
 
 class ByOneMetric(TwoStages):
-    """TWIN as ENCODE's Section 4.3 has it: the search ranks by the very scores of target attention (E22)."""
+    """TWIN as ENCODE's Section 4.3 has it: the search ranks by the very scores of target attention (E22).
+
+    Here it is ETA-TA of Section 4.6.3 as well: ETA's network with just this search.
+    """
 
     def searched(self, life: Life, query: Tensor, long: Behaviours) -> Tensor:
         """The same as :meth:`exact`."""
@@ -200,7 +203,7 @@ class MIMN(Interest):
     def read(self, life: Life, query: Tensor, sample: LongSample) -> tuple[Tensor, list[Level]]:
         """As in :class:`Interest`; candidates of one row share its memory."""
         channel = self.remembered(life, sample.long)
-        return self.asked(query, channel if sample.row is None else channel[sample.row])
+        return self.asked(query, channel if sample.row is None else channel.index_select(0, sample.row))
 
     def forward(self, life: Life, query: Tensor, long: Behaviours) -> tuple[Tensor, list[Level]]:
         """As in :class:`Interest`; no level: no event has a weight any more."""
@@ -220,7 +223,6 @@ LOOKS: dict[str, Callable[[Life, EncodeConfig, Tensor, int], Interest]] = {
     "UBR4CTR": lambda life, config, fields, k: UBR4CTR(life, fields, config, k),
     "ETA": lambda life, config, fields, k: ETA(life, k, alike=config, bits=2 * life.width),
     "ETA-ENCODE": lambda life, config, fields, k: ByReduction(life, config, k),
-    "ETA-TA": lambda life, config, fields, k: SIMSoft(life, k, alike=config),
     "TWIN": lambda life, config, fields, k: ByOneMetric(life, k, alike=config),
     "SDIM": lambda life, config, fields, k: SDIM(life),
     "MIMN": lambda life, config, fields, k: MIMN(life, config),

@@ -20,18 +20,19 @@ from workbench.lab.long_samples import LongData
 WINDOW = 5  # clicks to either side
 
 
-def co_clicked(data: LongData, width: int, norm: float, seed: int = 0, window: int = WINDOW) -> Tensor:
-    """(V, d) item vectors from the clicks before the first impression to be trained on, of mean length
-    ``norm``.
+def co_clicked(
+    data: LongData, width: int, norm: float, seed: int = 0, window: int = WINDOW, rows: int | None = None
+) -> Tensor:
+    """(V, d) item vectors from the clicks of the training part, of mean length ``norm``.
 
-    Not from later ones: a click counted with its neighbours and then asked about looks likelier in training
-    than any click will in test. Items that were not clicked then get small random vectors: nothing is known
-    of them. Code 0 is zero.
+    rows : of the log's first so many rows instead. Whoever goes on to train on later ones needs that: a click
+    that was counted with its neighbours, then asked about, looks likelier than any click of the test part.
 
-    Raises ConfigError where training begins with the log: there are no earlier clicks.
+    Items that were not clicked there get small random vectors: nothing is known of them. Code 0 is zero.
+    Raises ConfigError where nothing was clicked.
     """
     whole("width", width)
-    near = _near_each_other(data, window)
+    near = _near_each_other(data, window, rows)
     u, s, _ = randomized_svd(_mutual_information(near), width, random_state=seed)
     vectors = u * np.sqrt(s)
     length = np.linalg.norm(vectors, axis=1)
@@ -42,12 +43,14 @@ def co_clicked(data: LongData, width: int, norm: float, seed: int = 0, window: i
     return torch.from_numpy((vectors * norm).astype(np.float32))
 
 
-def _near_each_other(data: LongData, window: int) -> csr_matrix:
-    """(V, V) how often two items were clicked within so many clicks of one user, before training begins."""
-    log, first = data.log, int(data.rows[data.parts["train"].cpu().numpy()].min())
-    rows = np.flatnonzero(log.label[:first] == 1)
+def _near_each_other(data: LongData, window: int, rows: int | None) -> csr_matrix:
+    """(V, V) how often two items were clicked within so many clicks of one user."""
+    log = data.log
+    if rows is None:
+        rows = 1 + int(data.rows[data.parts["train"].cpu().numpy()].max())
+    rows = np.flatnonzero(log.label[:rows] == 1)
     if not len(rows):
-        raise ConfigError("there is no click before the training part: item vectors have nothing to count")
+        raise ConfigError("nothing was clicked in these rows: item vectors have nothing to count")
     rows = rows[np.lexsort((rows, log.user[rows]))]
     user, item, size = log.user[rows], log.item[rows], log.size("item")
     total = csr_matrix((size, size))

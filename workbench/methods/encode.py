@@ -274,7 +274,8 @@ class Encode(Interest):
         if sample.row is None:
             return self(life, query, sample.long)
         offline, _, _ = self.offline(life, sample.long)
-        return self.online(query, Interests(*(part[sample.row] for part in offline))), []
+        # index_select and not [row]: its gradients are added up in one order, every time
+        return self.online(query, Interests(*(part.index_select(0, sample.row) for part in offline))), []
 
     def offline(self, life: Life, long: Behaviours) -> tuple[Interests, Tensor, Tensor]:
         """Alg. 1 without its loss: interests of U users, and the events' clusters and weights (U, L)."""
