@@ -154,7 +154,9 @@ class SDIM(Interest):
         count = life.item.new_zeros(len(event), len(codes)).scatter_add(1, event, long.there.float())
         items = functional.embedding(codes, life.item)
         bucket = self.buckets(items.detach())
-        found = [count[:, one] @ items[one] for g in bucket.T for one in (g == b for b in range(2**self.bits))]
+        found = [
+            count[:, one] @ items[one] for g in bucket.T for one in (g == b for b in range(2**self.bits))
+        ]
         return torch.stack(found, 1).unflatten(1, (self.groups, -1))
 
     def chosen(self, query: Tensor, kept: Tensor, row: Tensor) -> Tensor:

@@ -276,7 +276,10 @@ def trained(trial: Trial) -> tuple[LongHistory, Fit]:
     data, config = data_of(trial), trial.config
     model = made(lambda: network(data, config), trial.seed)
     if config["start"] == "co-clicks":
-        norm, first = config["std"] * config["width"] ** 0.5, int(data.rows[data.parts["train"].numpy()].min())
+        norm, first = (
+            config["std"] * config["width"] ** 0.5,
+            int(data.rows[data.parts["train"].numpy()].min()),
+        )
         with torch.no_grad():
             model.life.item.copy_(co_clicked(data, config["width"], norm, trial.seed, rows=first))
     return model, train_encode(model, data, trial.config, trial.seed)
