@@ -142,7 +142,7 @@ SETTINGS: dict[str, dict[str, object]] = {
 # of two that are level within .001 the one farther from the edge of what was tried
 TUNED: dict[str, dict[str, dict[str, object]]] = {
     "world:lifelong": {
-        **dict.fromkeys(("SIM hard", "UBR4CTR", "ETA", "TWIN"), {"beta": 2.5}),
+        **{look: {"beta": 2.5} for look in ("SIM hard", "UBR4CTR", "ETA", "TWIN")},
         "ETA-ENCODE": {"beta": 2.5, "reduced": 8},
         "ENCODE": {"beta": 10.0, "reduced": 8},
     },
