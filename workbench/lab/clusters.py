@@ -39,8 +39,8 @@ def order_kept(model: LongHistory, data: LongData, seed: int = 0) -> dict[str, f
 
     "order kept": of a random event and two others of the same user, how often the nearer one is the nearer
     one in R^m, too; .5 by chance. "order kept SimHash": the same of ETA's 2d bits of each item, drawn with
-    the seed; equal numbers of bits in common are half right. "rank correlation" (Spearman) of the distances of
-    random pairs.
+    the seed; where as many bits are shared with both it is half right. "rank correlation" (Spearman) of the
+    distances of random pairs.
     """
     long, items = histories(data, 3), model.life.item
     with asking(model), seeded(seed):
