@@ -41,6 +41,7 @@ from workbench.methods.long_history import Interest, Life, LongHistory
 SEARCHING = ("ETA", "ETA-ENCODE", "TWIN")  # search by vectors, so what they miss can be counted
 PEERS = ("DIN", "AvgPooling", "DIN-L", "SIM hard", "UBR4CTR", "ETA", "TWIN", "SDIM")
 ALGORITHMS = {"Random": "random", "Dy. Routing": "routing", "AGG.": "agglomerative", "KMeans": "kmeans"}
+SELDOM = {name: {"every": 100} for name in ("Dy. Routing", "AGG.")}  # they take too long to be run more often
 LOSSES = {
     "None": "none", "MSE": "mse", "N-Pair-MC": "n-pair", "Triplets-Fixed": "fixed",
     "Triplets-Dynamic": "dynamic",
@@ -69,7 +70,7 @@ EXPERIMENTS: dict[str, dict[str, dict[str, object]]] = {
     },
     "encode_table7": {
         "DIN": {"look": "DIN"},
-        **{name: {"algorithm": algorithm} for name, algorithm in ALGORITHMS.items()},
+        **{name: {"algorithm": algorithm, **SELDOM.get(name, {})} for name, algorithm in ALGORITHMS.items()},
     },
     "encode_fig3a": {f"K {k}": {"clusters": k} for k in (10, 20, 30, 40, 50)},
     "encode_fig3b": {f"m {m}": {"reduced": m} for m in (2, 4, 6, 8, 10, 12, 14, 16)},
