@@ -105,6 +105,7 @@ EXPERIMENTS: dict[str, dict[str, dict[str, object]]] = {
         "DIN-L": {"look": "DIN-L"},
         "DIN-L dot product": {"look": "DIN-L", "metric": "dot", "std": 1.0},
         "TWIN k = K": {"look": "TWIN", "k": 30},
+        "ETA k = K": {"look": "ETA", "k": 30},
         "K 1": {"clusters": 1},
         "K 100": {"clusters": 100},
     },
