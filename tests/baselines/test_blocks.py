@@ -12,7 +12,7 @@ from workbench.baselines.blocks import (
     check_network,
 )
 from workbench.errors import ConfigError
-from workbench.methods.layers import ActivationUnit, Events
+from workbench.methods.layers import ActivationUnit, Events, aggregate
 
 
 def test_an_event_is_its_fields_and_its_label_token_and_padding_is_zero():
@@ -47,6 +47,17 @@ def test_the_unit_with_three_matrices_equals_the_network_on_four_parts():
     parts = torch.cat([e, wide, e - wide, e * wide], -1)
     expected = unit.rest(parts @ four.T + unit.event.bias).squeeze(-1)
     torch.testing.assert_close(unit(e, v, there), torch.where(there, expected, 0.0))
+
+
+def test_one_history_is_that_of_every_target():
+    torch.manual_seed(0)
+    unit = ActivationUnit(5, (3, 4)).double()
+    e, v = torch.randn(1, 6, 5).double(), torch.randn(7, 5).double()
+    there = torch.arange(6) < torch.tensor([[4]])
+    for_each = e.expand(7, -1, -1)
+    weights = unit(e, v, there)
+    torch.testing.assert_close(weights, unit(for_each, v, there.expand(7, -1)))
+    torch.testing.assert_close(aggregate(weights, e), aggregate(weights, for_each))
 
 
 def test_bilinear_scores_are_k_w_q():

@@ -33,6 +33,7 @@ from workbench.data.interactions import Interactions
 from workbench.errors import DataError
 from workbench.lab import published
 from workbench.lab.bench import Measurement, Timing, grown, measure
+from workbench.lab.encode_trials import NETWORK
 from workbench.lab.interest_store import InterestStore, logits
 from workbench.lab.lift import made
 from workbench.lab.long_speed import SIZES_OF, answering, asked, looking, predicting
@@ -41,6 +42,7 @@ from workbench.methods.encode import Encode, EncodeConfig
 from workbench.methods.long_history import Behaviours, Interest, Life, LongHistory, LongSample, Sizes
 
 WIDTH, K_EVENTS, GENRES = 32, 50, 19  # d, k of the searches, categories of the drawn items, 0 included
+HIDDEN = NETWORK["hidden"]  # of the head, as in the trials
 PEERS = ("DIN", "AvgPooling", "DIN-L", "MIMN", "SIM hard", "UBR4CTR", "ETA", "TWIN", "SDIM")
 GROWING = ("ENCODE", "DIN", "DIN-L", "SIM hard", "ETA", "TWIN", "SDIM")
 PRINTED = {"DIN": "DIN-L", "SIM": "SIM hard", "ETA": "ETA", "SDIM": "SDIM", "ENCODE": "ENCODE"}  # Table 1
@@ -160,7 +162,7 @@ def networks(names: Sequence[str], clusters: int = 30) -> dict[str, LongHistory]
         def look(life: Life) -> Interest:
             return Encode(life, config) if name == "ENCODE" else LOOKS[name](life, config, fields, K_EVENTS)
 
-        return made(lambda: LongHistory(SIZES_OF, look, width=WIDTH, domains=1), 0).eval()
+        return made(lambda: LongHistory(SIZES_OF, look, width=WIDTH, hidden=HIDDEN, domains=1), 0).eval()
 
     return {name: network(name) for name in names}
 

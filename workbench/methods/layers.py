@@ -112,13 +112,28 @@ class ActivationUnit(nn.Module):
         self.event = nn.Linear(size, hidden[0])
         self.target = nn.Linear(size, hidden[0], bias=False)
         self.product = nn.Linear(size, hidden[0], bias=False)
-        self.rest = nn.Sequential(nn.ReLU(), MLP((*hidden, 1)))
+        self.rest = nn.Sequential(nn.ReLU(inplace=True), MLP((*hidden, 1)))
 
     def forward(self, events: Tensor, target: Tensor, there: Tensor) -> Tensor:
-        """events (B, L, d), target (B, d), there (B, L) -> weights (B, L), any real numbers."""
-        v = target.unsqueeze(-2)
-        first = self.event(events) + self.target(v) + self.product(events * v)
+        """events (B, L, d), target (B, d), there (B, L) -> weights (B, L), any real numbers.
+
+        Events of one row (1, L, d) are everybody's.
+        """
+        if len(events) == 1 and len(target) > 1:
+            first = self._of_one(events[0], target)
+        else:
+            v = target.unsqueeze(-2)
+            first = self.event(events) + self.target(v) + self.product(events * v)
         return self.rest(first).squeeze(-1) * there
+
+    def _of_one(self, events: Tensor, target: Tensor) -> Tensor:
+        """The first layer for events (L, d) of everybody and targets (B, d): (B, L, h).
+
+        W_2 v + W_4 (e * v) is (W_2 + W_4 diag(e)) v: one product of matrices, and no (B, L, d) before it.
+        """
+        by_event = self.target.weight + self.product.weight * events.unsqueeze(1)  # (L, h, d)
+        first = torch.addmm(self.event(events).flatten(), target, by_event.flatten(0, 1).T)
+        return first.unflatten(1, by_event.shape[:2])
 
 
 def masked_softmax(scores: Tensor, there: Tensor) -> Tensor:
@@ -137,7 +152,9 @@ def below(count: Tensor) -> Tensor:
 
 
 def aggregate(weights: Tensor, values: Tensor) -> Tensor:
-    """Weighted sum: weights (..., K), values (..., K, d) -> (..., d)."""
+    """Weighted sum: weights (..., K), values (..., K, d) -> (..., d); values (1, K, d) are everybody's."""
+    if weights.dim() == 2 and len(values) == 1:
+        return weights @ values[0]
     return (weights.unsqueeze(-2) @ values).squeeze(-2)
 
 

@@ -131,7 +131,7 @@ def _rows(axes: Axes, label: np.ndarray, kind: np.ndarray, kinds: Sequence[str],
     for row, one in enumerate(order, 1):
         here = label == one
         shade[row, 1:11, bins[here]] = hue[one]
-        said = f"{here.sum()} events"
+        said = f"{here.sum()} event{'s' * (here.sum() > 1)}"
         if len(main := largest(kind[here], 1)):
             same = kind == main[0]
             shade[row, 13:18, bins[same]] = to_rgb(style.MUTED)
@@ -139,7 +139,7 @@ def _rows(axes: Axes, label: np.ndarray, kind: np.ndarray, kinds: Sequence[str],
         _beside(axes, row, said)
     if rest.any():
         shade[len(order) + 1, 1:11, bins[rest]] = to_rgb(REST)
-        _beside(axes, len(order) + 1, f"{rest.sum()} events")
+        _beside(axes, len(order) + 1, f"{rest.sum()} event{'s' * (rest.sum() > 1)}")
     extent = (0, len(label), len(shade) - 0.5, -0.5)
     axes.imshow(shade.reshape(-1, *shade.shape[2:]), extent=extent, aspect="auto", interpolation="nearest")
     axes.axis("off")  # ticks take longer to draw than all they stand beside
