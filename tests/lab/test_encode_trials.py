@@ -71,6 +71,10 @@ def test_a_trial_measures_the_same_twice(experiment: str, variant: str) -> None:
     assert ("recall" in found) == (variant == "ETA-ENCODE")
 
 
+def test_a_search_that_nobody_has_enough_events_for_has_no_recall() -> None:
+    assert "recall" not in measure(one("encode_readings", "TWIN k = K"))
+
+
 def test_the_reference_is_the_data_sets_own_din_l() -> None:
     trial, other = one("encode_readings", "K 1"), one("encode_table2", "DIN-L")
     assert encode_trials._referring(trial).config == other.config
