@@ -136,8 +136,8 @@ TASK = {"short": 50, "long": 1000, "refresh": 16, "rows": 10**9, "asked": 10**9}
 SETTINGS: dict[str, dict[str, object]] = {
     "world:lifelong": {"rows": 40_000, "asked": 25_000, "beta": 5.0},
     "world:tiny": {"short": 5, "long": 30, "epochs": 2, "clusters": 5, "k": 5, "width": 8, "anchors": 64},
-    # half of the tested histories have fewer than 112 likes, of which 50 would be real-time: hence 10; beta is
-    # DIN-L's best for seed 10, with 150,000 rows (encode_tuning)
+    # half of the tested histories have fewer than 112 likes, of which 50 would be real-time: hence 10; the
+    # beta is DIN-L's best for seed 10, with 150,000 rows (encode_tuning)
     "ml-1m": {
         "short": 10,
         "long": 1500,
