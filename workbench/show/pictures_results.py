@@ -99,11 +99,13 @@ def _standing(axes: Axes, rows: pd.DataFrame, methods: Sequence[str], champion: 
     """One panel: rings for printed numbers, dots with intervals for ours, better to the right."""
     axes.tick_params(left=False)
     axes.spines["left"].set_visible(False)
+    if rows.empty:
+        axes.spines["bottom"].set_visible(False)
+        axes.set_xticks([])
+        axes.text(0.5, 0.5, "not printed", color=style.MUTED, ha="center", transform=axes.transAxes)
+        return
     axes.hlines(range(len(methods)), 0, 1, color=style.FAINT, lw=0.8, zorder=0,
                 transform=axes.get_yaxis_transform())  # fmt: skip
-    if rows.empty:
-        axes.set_xticks([])
-        return
     metric, dataset = rows["metric"].iloc[0], rows["dataset"].iloc[0]
     best = max if metric not in LESS_IS_BETTER else min
     for name, row in rows.iterrows():
