@@ -126,10 +126,8 @@ class SDIM(Interest):
     (ENCODE, Eq. 2a).
 
     groups of ``bits`` random hyperplanes each give every item a bucket; a group's vector is the sum of the
-    events in the candidate's bucket, of length 1, and the interest the mean over groups.
-
-    What a user's buckets hold does not depend on the candidate: it is summed up once a sequence, in serving
-    and in training.
+    events in the candidate's bucket, of length 1, and the interest the mean over groups. What a user's buckets
+    hold does not depend on the candidate: it is summed up once a sequence, in serving and in training.
     """
 
     shares = True
@@ -151,7 +149,9 @@ class SDIM(Interest):
     def sums(self, life: Life, long: Behaviours) -> Tensor:
         """The sum of the events in every bucket of U users: (U, groups, 2^bits, d), zero where none is."""
         codes, event = long.item.unique(return_inverse=True)
-        count = life.item.new_zeros(len(event), len(codes)).scatter_add(1, event, long.there.float())
+        count = life.item.new_zeros(len(event), len(codes)).scatter_add(
+            1, event, long.there.to(life.item.dtype)
+        )
         items = functional.embedding(codes, life.item)
         bucket = self.buckets(items.detach())
         found = [

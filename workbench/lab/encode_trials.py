@@ -292,12 +292,10 @@ def trained(trial: Trial) -> tuple[LongHistory, Fit]:
     data, config = data_of(trial), trial.config
     model = made(lambda: network(data, config), trial.seed)
     if config["start"] == "co-clicks":
-        norm, first = (
-            config["std"] * config["width"] ** 0.5,
-            int(data.rows[data.parts["train"].numpy()].min()),
-        )
+        norm = config["std"] * config["width"] ** 0.5
+        before = int(data.rows[data.parts["train"].numpy()].min())  # what is trained on begins here
         with torch.no_grad():
-            model.life.item.copy_(co_clicked(data, config["width"], norm, trial.seed, rows=first))
+            model.life.item.copy_(co_clicked(data, config["width"], norm, trial.seed, rows=before))
     return model, train_encode(model, data, trial.config, trial.seed)
 
 
