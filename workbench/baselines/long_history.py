@@ -126,8 +126,8 @@ class SDIM(Interest):
     (ENCODE, Eq. 2a).
 
     groups of ``bits`` random hyperplanes each give every item a bucket; a group's vector is the sum of the
-    events in the candidate's bucket, of length 1, and the interest the mean over groups. What a user's buckets
-    hold does not depend on the candidate: it is summed up once a sequence, in serving and in training.
+    events in the candidate's bucket, of length 1, and the interest the mean over groups. What a user's
+    buckets hold does not depend on the candidate: it is summed up once a sequence, serving and training.
     """
 
     shares = True

@@ -189,13 +189,11 @@ def _(look: MIMN, life: Life, long: Behaviours) -> Online:
 
 @kept.register
 def _(look: SDIM, life: Life, long: Behaviours) -> Online:
-    """The sum of each bucket's events, (groups, buckets, d)."""
-    events, groups = life.items(_items(long)), torch.arange(look.groups)
-    sums = events.new_zeros(look.groups, 2**look.bits, life.width)
-    for group, bucket in zip(sums, look.buckets(events).T, strict=True):
-        group.index_add_(0, bucket, events)
-    sums = functional.normalize(sums, dim=-1)
-    return lambda query, target: sums[groups, look.buckets(query)].mean(1)
+    """The sum of each bucket's events."""
+    sums = functional.normalize(look.sums(life, long), dim=-1)
+    return lambda query, target: look.chosen(
+        query, sums, query.new_zeros(len(query), dtype=torch.int64)
+    ).mean(1)
 
 
 @kept.register
