@@ -63,7 +63,7 @@ def test_a_row_has_its_events_and_under_them_those_of_its_main_kind():
     assert np.flatnonzero(under).tolist() == [0, 1, 2, 8]  # topic 4, the one in another cluster too
     life = (shade[0, 5] == to_rgb(HUES[1])).all(-1)
     assert np.flatnonzero(life).tolist() == [6, 7, 8]
-    assert {"6 events, 50% topic 4", "3 events, 67% topic 7", "1 events, 100% topic 9"} <= set(said(figure))
+    assert {"6 events, 50% topic 4", "3 events, 67% topic 7", "1 event, 100% topic 9"} <= set(said(figure))
     assert "rest" not in said(figure)
     assert collisions(figure) == []
 

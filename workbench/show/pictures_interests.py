@@ -131,7 +131,7 @@ def _rows(axes: Axes, label: np.ndarray, kind: np.ndarray, kinds: Sequence[str],
     for row, one in enumerate(order, 1):
         here = label == one
         shade[row, 1:11, bins[here]] = hue[one]
-        said = f"{here.sum()} event{'s' * (here.sum() > 1)}"
+        said = _events(here.sum())
         if len(main := largest(kind[here], 1)):
             same = kind == main[0]
             shade[row, 13:18, bins[same]] = to_rgb(style.MUTED)
@@ -139,7 +139,7 @@ def _rows(axes: Axes, label: np.ndarray, kind: np.ndarray, kinds: Sequence[str],
         _beside(axes, row, said)
     if rest.any():
         shade[len(order) + 1, 1:11, bins[rest]] = to_rgb(REST)
-        _beside(axes, len(order) + 1, f"{rest.sum()} event{'s' * (rest.sum() > 1)}")
+        _beside(axes, len(order) + 1, _events(rest.sum()))
     extent = (0, len(label), len(shade) - 0.5, -0.5)
     axes.imshow(shade.reshape(-1, *shade.shape[2:]), extent=extent, aspect="auto", interpolation="nearest")
     axes.axis("off")  # ticks take longer to draw than all they stand beside
@@ -150,6 +150,10 @@ def _rows(axes: Axes, label: np.ndarray, kind: np.ndarray, kinds: Sequence[str],
     middle = "clicks, oldest first; grey: all clicks on a row's main kind"
     for x, words in ((0, "1"), (len(label) / 2, middle), (len(label), f"{len(label):,}")):
         axes.annotate(words, (x, 0), (0, -4), va="top", ha="center", **below)
+
+
+def _events(count: int) -> str:
+    return f"{count} event" + ("s" if count != 1 else "")
 
 
 def _beside(axes: Axes, row: int, words: str, left: bool = False) -> None:
