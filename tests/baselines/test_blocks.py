@@ -58,6 +58,8 @@ def test_one_history_is_that_of_every_target():
     weights = unit(e, v, there)
     torch.testing.assert_close(weights, unit(for_each, v, there.expand(7, -1)))
     torch.testing.assert_close(aggregate(weights, e), aggregate(weights, for_each))
+    one, value = torch.randn(7, 1).double(), torch.randn(1, 5).double()  # (K, d) values: one of everybody's
+    torch.testing.assert_close(aggregate(one, value), one * value)
 
 
 def test_bilinear_scores_are_k_w_q():

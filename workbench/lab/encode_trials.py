@@ -31,7 +31,7 @@ from workbench.lab.lift import made
 from workbench.lab.long_measures import attention_on_kind, clicks, consistency_of, relevance_of
 from workbench.lab.long_samples import LongData, spread
 from workbench.lab.long_training import train_encode
-from workbench.lab.long_trials import log_of, of_seeds, taken, without_knobs
+from workbench.lab.long_trials import log_of, of_seeds, taken, where_known, without_knobs
 from workbench.lab.store import Metrics, Trial
 from workbench.lab.training import Fit
 from workbench.methods.clustering import ClusterConfig
@@ -275,8 +275,7 @@ def measure(trial: Trial) -> Metrics:
     kinds = item_kinds(trial)
     found |= relevance_of(model, reference[0], data) | attention_on_kind(model, data, kinds)
     if config["look"] in SEARCHING:
-        recall = consistency_of(model, data, config["k"])
-        found |= {} if np.isnan(recall) else {"recall": recall}  # nobody has more events than are found
+        found |= where_known(recall=consistency_of(model, data, config["k"]))
     if hasattr(model.interest, "reduction"):
         found |= order_kept(model, data, trial.seed)
     if isinstance(model.interest, Encode):

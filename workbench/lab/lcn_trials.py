@@ -27,7 +27,7 @@ from workbench.lab.experiments import variants_of
 from workbench.lab.lift import made
 from workbench.lab.long_measures import alike_of, clicks, consistency_of, met_before, sharpness_of
 from workbench.lab.long_samples import LongData, sides
-from workbench.lab.long_trials import item_kinds, log_of, of_seeds, taken, without_knobs
+from workbench.lab.long_trials import item_kinds, log_of, of_seeds, taken, where_known, without_knobs
 from workbench.lab.store import Metrics, Trial
 from workbench.lab.training import Fit
 from workbench.methods.lcn import CRPConfig, Pyramid, PyramidConfig, training_loss
@@ -208,9 +208,7 @@ def measure(trial: Trial) -> Metrics:
     found = clicks(model, data, data.parts["test"])
     found["AUC met before"] = clicks(model, data, met_before(data))["AUC"]
     found |= sharpness_of(model, data)
-    agreed = consistency_of(model, data, shrunk(TOP, config))
-    if not np.isnan(agreed):
-        found["consistency"] = agreed
+    found |= where_known(consistency=consistency_of(model, data, shrunk(TOP, config)))
     kinds, table = item_kinds(trial.dataset, trial.seed, knobs, data), model.life.item.detach()
     found |= alike_of(model, data, kinds)
     if config["domains"] == 2:

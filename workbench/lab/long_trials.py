@@ -49,6 +49,11 @@ def taken(kind: type[Knobs], config: Mapping[str, object]) -> Knobs:
     return kind(**{field.name: config[field.name] for field in fields(kind) if field.name in config})
 
 
+def where_known(**measured: float) -> dict[str, float]:
+    """Those that are numbers: NaN says that there was nothing to measure."""
+    return {name: value for name, value in measured.items() if not np.isnan(value)}
+
+
 def log_of(dataset: str, seed: int, knobs: Mapping[str, object]) -> Interactions:
     """The log of a trial; ConfigError for knobs of what is no world."""
     if dataset.startswith("world"):

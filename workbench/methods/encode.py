@@ -221,10 +221,9 @@ def attend(query: Tensor, interests: Interests, config: EncodeConfig) -> tuple[T
     """
     vector, there = interests
     asking, asked, factor = compared(query, vector, config)
-    if len(vector) == 1:  # one matrix product for all candidates takes half as long as one for each
-        weights = masked_softmax(asking @ asked[0].T * factor, there)
-        return weights @ vector[0], weights
-    weights = masked_softmax((asking.unsqueeze(1) @ asked.mT).squeeze(1) * factor, there)
+    # one matrix product for all candidates takes half as long as one for each
+    scores = asking @ asked[0].T if len(vector) == 1 else (asking.unsqueeze(1) @ asked.mT).squeeze(1)
+    weights = masked_softmax(scores * factor, there)
     return aggregate(weights, vector), weights
 
 

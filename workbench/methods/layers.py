@@ -153,7 +153,7 @@ def below(count: Tensor) -> Tensor:
 
 def aggregate(weights: Tensor, values: Tensor) -> Tensor:
     """Weighted sum: weights (..., K), values (..., K, d) -> (..., d); values (1, K, d) are everybody's."""
-    if weights.dim() == 2 and len(values) == 1:
+    if weights.dim() == 2 and values.dim() == 3 and len(values) == 1:
         return weights @ values[0]
     return (weights.unsqueeze(-2) @ values).squeeze(-2)
 
